@@ -1,0 +1,1 @@
+"""The command line: parse, call, show. What a command does stands in `shipit.operations`."""

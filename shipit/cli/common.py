@@ -1,0 +1,85 @@
+"""What all commands share: their options, the shop they work in, and how signals stop them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shipit.errors import UsageError
+
+if TYPE_CHECKING:
+    from shipit.events import Ended, Listener
+    from shipit.wiring import Shop, SystemClock
+
+
+class Format(StrEnum):
+    """How a command prints what it has to say."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+Env = Annotated[
+    str | None, typer.Option("--env", "-e", help="Environment of shipit.yml, or `sandbox`.", show_default=False)
+]
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Path of shipit.yml; looked for upwards by default.", show_default=False),
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="`human`, or `json` for programs.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show all of Packer's output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile.", show_default=False)]
+Ref = Annotated[str, typer.Argument(help="Git tag, branch or commit.", show_default=False)]
+Canary = Annotated[
+    str | None, typer.Option("--canary", help='Stages, like "5% 30s, 25% 1m, 100%".', show_default=False)
+]
+
+
+def shop_for(hear: Listener, env: str | None, config: Path | None, profile: str | None = None) -> Shop:
+    """The shop that a command works in; from here on, SIGINT and SIGTERM stop it between two steps."""
+    from shipit.wiring import SystemClock, open_shop
+
+    clock = SystemClock()
+    stop_on_signals(clock)
+    return open_shop(hear, clock, env=env, path=config, profile=profile)
+
+
+def stop_on_signals(clock: SystemClock) -> None:
+    """The first signal ends the wait or the step and then the command; a second one ends the process at once.
+
+    Set explicitly, since a background job of a shell inherits SIGINT ignored.
+    """
+    seen: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if seen:
+            os._exit(128 + number)
+        seen.append(number)
+        clock.stop()
+        print("\nstopping after this step; once more to end at once", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks on a terminal; without one, and without --yes, it is a usage error rather than a guess."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} needs an answer", "there is no terminal to ask on", "add --yes")
+    if not typer.confirm(question):
+        raise typer.Exit(1)
+
+
+def finish(ended: Ended) -> None:
+    """Leaves with the exit code of the ending."""
+    raise typer.Exit(ended.ending.exit_code)

@@ -1,0 +1,103 @@
+"""How events are shown: plain lines for people and CI, JSON lines for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+from shipit.cli.common import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipit.events import BakeLine, Ended, Listener, Note, Progress, Shifted, Started, StepBegan
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """The text in colour on a terminal; as it is in a pipe, or where NO_COLOR asks for that (no-color.org)."""
+    stream = stream or sys.stdout
+    wanted = os.environ.get("FORCE_COLOR") or (stream.isatty() and not os.environ.get("NO_COLOR"))
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if wanted else text
+
+
+def listener_for(format_: Format, *, verbose: bool = False) -> Listener:
+    """Who hears the events of a command in this format."""
+    if format_ is Format.JSON:
+        return _print_json
+    return Lines(verbose=verbose, groups=os.environ.get("GITHUB_ACTIONS") == "true").hear
+
+
+def share_text(shares: Mapping[str, float]) -> str:
+    """`v1 95 %, v2 5 %`."""
+    return ", ".join(f"{version} {percent:g} %" for version, percent in shares.items()) or "nothing"
+
+
+def _print_json(event: object) -> None:
+    print(event.model_dump_json(), flush=True)  # type: ignore[attr-defined]
+
+
+class Lines:
+    """One line per thing that happened, with the seconds since the start; the bake's output folded in CI."""
+
+    def __init__(self, *, verbose: bool, groups: bool) -> None:
+        self._verbose = verbose
+        self._groups = groups
+        self._began: datetime | None = None
+        self._in_bake = False
+
+    def hear(self, event: object) -> None:
+        kind = getattr(event, "kind", "")
+        if self._in_bake and kind not in ("bake", "progress"):
+            self._close_group()
+        getattr(self, f"_{kind}")(event)
+
+    def _say(self, at: datetime, mark: str, text: str, colour: str = "") -> None:
+        self._began = self._began or at
+        seconds = (at - self._began).total_seconds()
+        line = f"{seconds:7.1f}s {mark} {text}"
+        print(paint(line, colour) if colour else line, flush=True)
+
+    def _started(self, event: Started) -> None:
+        commit = f" ({event.commit[:12]})" if event.commit else ""
+        self._say(event.at, "▶", f"{event.command} {event.version}{commit} of {event.app} in {event.env}", "bold")
+
+    def _step(self, event: StepBegan) -> None:
+        self._say(event.at, "•", event.sentence)
+        if event.step == "BakeImage" and self._groups:
+            print("::group::Packer", flush=True)
+            self._in_bake = True
+
+    def _close_group(self) -> None:
+        print("::endgroup::", flush=True)
+        self._in_bake = False
+
+    def _progress(self, event: Progress) -> None:
+        self._say(event.at, " ", f"  {event.reason}", "dim")
+
+    def _bake(self, event: BakeLine) -> None:
+        if self._verbose or self._groups or event.important:
+            self._say(event.at, "│", event.text, "" if event.important else "dim")
+
+    def _shifted(self, event: Shifted) -> None:
+        self._say(event.at, "→", f"traffic: {share_text(event.split)}", "cyan")
+
+    def _note(self, event: Note) -> None:
+        self._say(event.at, "!", event.text, "yellow")
+
+    def _ending(self, event: Ended) -> None:
+        good = event.ending.exit_code == 0
+        text = f"{event.command} {event.version}: {event.ending.value} after {event.seconds:.1f} s"
+        self._say(event.at, "✔" if good else "✘", text, "green" if good else "red")
+        if event.reason:
+            print(f"  {'result' if good else 'why'}: {event.reason}")
+        phases = "  ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in event.phases if phase.seconds >= 0.05)
+        if phases:
+            print(f"  time: {phases}")
+        if event.command != "bake":
+            print(f"  serving now: {share_text(event.serving)}")
+        if event.next:
+            print(f"  next: {event.next}" if not event.next.startswith("to undo") else f"  {event.next}", flush=True)

@@ -1,0 +1,177 @@
+"""The few seams through which a release reaches the world, as Protocols; the official fakes are in tests/fakes.
+
+Every writing method may be called twice, reads back what it wrote, and accepts that an earlier try took effect although it
+reported an error. All raise `errors.ShipitError` and nothing else. Names are fleet names, never ARNs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shipit.events import Ended
+from shipit.model import Exposure, Fleet, Image, Pin, Route, Split, Version
+
+
+class Clock(Protocol):
+    """Time, and the only way to let it pass."""
+
+    def now(self) -> datetime: ...
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; raises `errors.Stopped` at once when the user asks to stop."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a fleet is to be: everything but the settings that the whole environment shares."""
+
+    name: str
+    version: Version
+    image_id: str
+    digest: str
+    size: int
+
+
+class Fleets(Protocol):
+    """Fleets of one app and environment: launch templates, target groups, Auto Scaling groups."""
+
+    def observe(self, also: Sequence[str] = ()) -> Mapping[str, Fleet]:
+        """All fleets that tags prove to be this app's and environment's, by name, without target health.
+
+        `also` names fleets to look for even where only a part of one exists (a launch that was cut short).
+        """
+
+    def with_health(self, fleet: Fleet) -> Fleet:
+        """The fleet with its targets' health and, where nothing is healthy, its last launch failure."""
+
+    def launch(self, launch: Launch) -> None:
+        """Makes whatever is missing of the fleet: template, target group, group, in that order."""
+
+    def resize(self, name: str, size: int) -> None:
+        """Sets the desired capacity, and MinSize or MaxSize where they are in its way."""
+
+    def pin(self, name: str, pin: Pin) -> None:
+        """Keeps the capacity from falling: the old values are stored in a tag first, then MinSize is raised to desired."""
+
+    def unpin(self, name: str) -> None:
+        """Puts back what pinning changed."""
+
+    def expose(self, name: str, exposure: Exposure) -> None:
+        """Tags how much the fleet has served: written before it gets its first request, and again when it had all."""
+
+    def park(self, name: str, until: datetime, floor: int) -> None:
+        """Keeps it warm until then; after that its own scheduled action shrinks it to `floor`, with or without shipit."""
+
+    def unpark(self, name: str) -> None:
+        """Cancels that."""
+
+    def drain(self, name: str) -> None:
+        """Sets it to zero: targets are deregistered, drained, then terminated. The caller has proved that it is idle."""
+
+    def delete(self, name: str, *, at_once: bool) -> bool:
+        """Deletes group, target group and template, as far as that goes now; True when nothing is left.
+
+        `at_once` ends instances without draining: only for a fleet that never had a request.
+        """
+
+    def last_words(self, instance_id: str) -> Sequence[str]:
+        """The last lines of the instance's console; empty when there are none."""
+
+
+class Traffic(Protocol):
+    """The one listener action, or rule, that is shifted."""
+
+    def observe(self) -> Route:
+        """What it does now, read anew."""
+
+    def shift(self, split: Split) -> Route:
+        """Sets the weights of our fleets in one write, keeps everything else, and returns what it reads back."""
+
+    def open_preview(self, name: str) -> None:
+        """Makes requests with the preview header go to this fleet alone, and so starts its health checks."""
+
+    def close_preview(self) -> None:
+        """Removes the preview rule, if there is one."""
+
+
+class Images(Protocol):
+    """AMIs of this app."""
+
+    def by_fingerprint(self, fingerprint: str) -> Image | None: ...
+
+    def by_id(self, image_id: str) -> Image | None: ...
+
+    def all(self) -> Sequence[Image]:
+        """This app's images, newest first."""
+
+
+class Baker(Protocol):
+    """Commit in, image out."""
+
+    def find(self, version: Version) -> Image | None:
+        """The image that already is this commit, with the same template, scripts and source image."""
+
+    def bake(self, version: Version) -> Image:
+        """That image, or a new one. Raises `errors.BakeError`."""
+
+
+class Record(Protocol):
+    """History, and what a release wants to remember. Losing it loses comfort, never safety."""
+
+    def append(self, event: Ended) -> None: ...
+
+    def history(self, limit: int) -> Sequence[Ended]:
+        """Newest first."""
+
+
+@dataclass(frozen=True)
+class SourceQuery:
+    """Which AMI to build on: by id, or the newest available one with this name pattern, of these owners."""
+
+    id: str | None
+    name: str | None
+    owners: Sequence[str]
+    architecture: str
+
+
+class BakeImages(Images, Protocol):
+    """What a bake does with AMIs, besides reading them."""
+
+    def source(self, query: SourceQuery) -> str:
+        """Id of the AMI to build on."""
+
+    def by_name(self, name: str) -> Image | None:
+        """Our own AMI of that name, in whatever state; the name is unique in an account and region."""
+
+    def tag(self, image_id: str, tags: Mapping[str, str]) -> None:
+        """Tags the image and its snapshots; a tag that is there already stays as it is."""
+
+    def settle(self, image_id: str, patience_seconds: float, told: Callable[[str], None]) -> Image:
+        """Waits until it is available. Raises `errors.BakeError` with AWS's reason when it failed or takes too long."""
+
+    def discard(self, image_id: str) -> None:
+        """Deregisters an image that failed, with its snapshots: it would keep its name for ever."""
+
+
+class Builders(Protocol):
+    """The machines on which images are made, what is made along with them, and how a child process may make them."""
+
+    def endpoint(self) -> str | None:
+        """Where EC2 is when it is not AWS's own place for the region."""
+
+    def region(self) -> str: ...
+
+    def credentials(self) -> Mapping[str, str]:
+        """Environment that gives a child process the credentials we use ourselves."""
+
+    def marks(self, fingerprint: str) -> Sequence[str]:
+        """Marks of the builders that are making the image with this fingerprint right now."""
+
+    def claim(self, mark: str, groups: Sequence[str]) -> None:
+        """Marks security groups, given by name, as made for this bake; those that do not exist (yet) are passed over."""
+
+    def sweep(self, ours: Callable[[str], bool]) -> Sequence[str]:
+        """Removes builders, key pairs and security groups whose mark `ours` holds for; returns what was removed."""

@@ -1,0 +1,254 @@
+"""The loop: observe, plan, do the first step, observe again, until nothing is left to do.
+
+Release, rollback and abort are this loop with another goal. A failure changes the goal to what served before, and the loop
+goes on; there is no code that undoes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from shipit.errors import ShipitError, Stopped
+from shipit.events import Note, Phase, Progress, Shifted, StepBegan
+from shipit.model import Ending, Image, Observed, Route, Split, Verdict
+from shipit.ports import Baker, Clock, Fleets, Traffic
+from shipit.release.act import DONE, Actor
+from shipit.release.goal import Goal, adopt, give_up
+from shipit.release.guard import refuse_foreign_route, refuse_harm
+from shipit.release.judge import judge_canary
+from shipit.release.observe import Observer
+from shipit.release.plan import Plan, plan
+from shipit.release.policy import Policy
+from shipit.release.steps import (
+    BakeImage,
+    ClosePreview,
+    MarkServing,
+    ParkFleet,
+    PinFleet,
+    Step,
+    UnparkFleet,
+    UnpinFleet,
+)
+
+# A step that is still first in the plan after it was done this often has no effect that can be seen.
+PATIENCE = 40
+# Steps that touch neither traffic nor capacity: done one after the other without looking anew in between.
+MILD = (ClosePreview, MarkServing, UnparkFleet, UnpinFleet, PinFleet, ParkFleet)
+Event = StepBegan | Progress | Shifted | Note
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world, as the engine reaches it."""
+
+    fleets: Fleets
+    traffic: Traffic
+    baker: Baker
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended and why; `observed` is the last look, `phases` where the seconds went."""
+
+    ending: Ending
+    observed: Observed
+    reason: str = ""
+    next: str = ""
+    phases: tuple[Phase, ...] = ()
+    image: Image | None = None
+
+
+@dataclass
+class Engine:
+    """Works towards one goal at a time. `emit` hears every step."""
+
+    ports: Ports
+    policy: Policy
+    emit: Callable[[Event], None]
+    app: str = ""
+    env: str = ""
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _step: Step | None = None
+
+    def __post_init__(self) -> None:
+        ports = self.ports
+        self.observer = Observer(ports.traffic, ports.fleets, ports.clock)
+        self._actor = Actor(
+            ports.fleets, ports.traffic, ports.baker, self.observer, ports.clock, self.policy, self._told, self._shifted
+        )
+
+    def look(self, goal: Goal | None = None, *, all_health: bool = False) -> Observed:
+        also = [*goal.discard, *([goal.fleet] if goal.fleet else [])] if goal else []
+        return self.observer.look(also, all_health=all_health)
+
+    def plan(self, goal: Goal, observed: Observed) -> Plan:
+        return plan(goal, observed, self.ports.clock.now(), self.policy)
+
+    def run(self, goal: Goal, *, patient: bool = False) -> Outcome:
+        """Goes for the goal and tidies up; never raises for what AWS or the app did, only for `Stopped` and refusals.
+
+        `patient` also waits for what needs time after the goal serves: draining, deletions.
+        """
+        before = self.look(goal)
+        refuse_foreign_route(before)
+        try:
+            verdict = self._ship(goal, before)
+        except Stopped:
+            raise
+        except ShipitError as error:
+            return self._failed(goal, before, str(error.what), error)
+        if verdict.bad:
+            return self._failed(goal, before, verdict.reason, None)
+        return self._finish(goal, patient)
+
+    def _ship(self, goal: Goal, seen: Observed | None = None) -> Verdict:
+        """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached."""
+        last, repeats = None, 0
+        while True:
+            observed, seen = seen or self.look(goal), None
+            if last is not None and goal.fleet and 0 < observed.split.percent(goal.fleet) < 100 and not goal.instant:
+                verdict = judge_canary(goal, observed, self.policy)
+                if verdict.bad:
+                    return verdict
+            steps = self.plan(goal, observed).ship
+            if not steps:
+                return DONE
+            step = steps[0]
+            repeats = repeats + 1 if step == last else 0
+            self._slow_down(step, repeats)
+            verdict = self._do(step, goal, observed)
+            if verdict.bad:
+                return verdict
+            if isinstance(step, BakeImage) and self._actor.image:
+                goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
+            last = step
+
+    def _finish(self, goal: Goal, patient: bool) -> Outcome:
+        if self._actor.image:
+            goal = replace(goal, image_id=self._actor.image.id)
+        try:
+            left = self._tidy(goal, wait=patient)
+        except Stopped:
+            raise
+        except ShipitError as error:
+            return self._outcome(Ending.SHIPPED_DIRTY, goal, error.what, error.next or "shipit retire")
+        if left and patient:
+            return self._outcome(Ending.SHIPPED_DIRTY, goal, left, "shipit retire")
+        return self._outcome(Ending.SUCCEEDED, goal)
+
+    def _failed(self, goal: Goal, before: Observed, reason: str, error: ShipitError | None) -> Outcome:
+        """What served before serves again, the failed fleet goes, and everything else stays as it was found."""
+        why = f"{reason}: {error.why}" if error and error.why else reason
+        self._explain(goal, why)
+        back = give_up(goal, before)
+        mine = back.discard | {back.fleet or "", goal.fleet or ""}
+        try:
+            returned = self._ship(back)
+            left = self._tidy(back, wait=True, only=frozenset(mine)) if not returned.bad else returned.reason
+        except Stopped:
+            raise
+        except ShipitError as second:
+            left = f"{second.what}: {second.why}" if second.why else second.what
+        next_ = error.next if error else ""
+        if left:
+            return self._outcome(Ending.FAILED_DIRTY, back, f"{why}; and then: {left}", "shipit status")
+        return self._outcome(Ending.FAILED_CLEAN, back, why, next_)
+
+    def _explain(self, goal: Goal, why: str) -> None:
+        """Says at once what went wrong, with the last words of a sick instance, before the way home is taken."""
+        self._note(f"failed: {why}")
+        fleet = self.observer.refresh(goal.fleet) if goal.fleet else None
+        sick = next((i.id for i in fleet.instances if not i.serves), None) if fleet else None
+        for line in self.ports.fleets.last_words(sick) if sick else ():
+            self._note(f"{sick}: {line}")
+
+    def _note(self, text: str) -> None:
+        self.emit(Note(at=self.ports.clock.now(), app=self.app, env=self.env, text=text))
+
+    def _tidy(self, goal: Goal, *, wait: bool, only: frozenset[str] | None = None) -> str:
+        """Does the tidying steps; returns what is left, in words. Without `wait`, steps that only wait are left to the next
+        command, and so is what comes after them for the same fleet.
+        """
+        self._actor.patient = wait
+        given_up: dict[str, str] = {}
+        last, repeats = None, 0
+        while True:
+            observed = self.look(goal)
+            steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
+            batch = _possible_now(steps, set(given_up), wait)
+            if not batch:
+                return "; ".join(given_up.values())
+            repeats = repeats + 1 if batch[0] == last else 0
+            self._slow_down(batch[0], repeats)
+            for step in batch:
+                verdict = self._do(step, goal, observed)
+                if verdict.bad:
+                    given_up[step.about] = verdict.reason
+            last = batch[0]
+
+    def _do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
+        refuse_harm(step, observed)
+        clock = self.ports.clock
+        clock.sleep(0)
+        self._step = step
+        began = clock.now()
+        self.emit(
+            StepBegan(at=began, app=self.app, env=self.env, step=step.kind, sentence=step.sentence, fleet=step.about)
+        )
+        try:
+            return self._actor.act(step, goal, observed)
+        finally:
+            spent = (clock.now() - began).total_seconds()
+            self._seconds[step.phase] = self._seconds.get(step.phase, 0.0) + spent
+
+    def _slow_down(self, step: Step, repeats: int) -> None:
+        """A step that is first again has not been seen to work yet: AWS may be behind, so look less often."""
+        if repeats > PATIENCE:
+            raise ShipitError(
+                f"no effect after {repeats} tries: {step.sentence}", "AWS shows the old state", "shipit status"
+            )
+        if repeats:
+            self.ports.clock.sleep(self.policy.poll_seconds)
+
+    def _outcome(self, ending: Ending, goal: Goal, reason: str = "", next: str = "") -> Outcome:
+        try:
+            observed = self.look(goal)
+        except ShipitError:
+            observed = Observed(Route(Split()))
+        phases = tuple(Phase(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items())
+        return Outcome(ending, observed, reason, next, phases, self._actor.image)
+
+    def _told(self, reason: str) -> None:
+        step = self._step.kind if self._step else ""
+        self.emit(Progress(at=self.ports.clock.now(), app=self.app, env=self.env, step=step, reason=reason))
+
+    def _shifted(self, observed: Observed) -> None:
+        self.emit(Shifted(at=self.ports.clock.now(), app=self.app, env=self.env, split=shares(observed)))
+
+
+def shares(observed: Observed) -> dict[str, float]:
+    """Percent of the requests by version name, as the balancer has it."""
+    result: dict[str, float] = {}
+    for name in observed.split.serving:
+        fleet = observed.fleets.get(name)
+        label = fleet.version.name if fleet else name
+        result[label] = result.get(label, 0.0) + float(observed.split.percent(name))
+    return result
+
+
+def _possible_now(steps: list[Step], given_up: set[str], wait: bool) -> list[Step]:
+    """The next step that is not blocked; or all mild ones at the head, since none of those changes what the others see."""
+    blocked = set(given_up)
+    batch: list[Step] = []
+    for step in steps:
+        if step.about in blocked:
+            continue
+        if step.waits and not wait:
+            blocked.add(step.about)
+        elif isinstance(step, MILD):
+            batch.append(step)
+        else:
+            return batch or [step]
+    return batch

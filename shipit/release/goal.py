@@ -1,0 +1,127 @@
+"""The goal: which version should serve, from which fleet, and how fast to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from shipit.errors import Refused
+from shipit.model import Exposure, Fleet, Image, Observed, Stage, Version
+from shipit.schedule import AT_ONCE
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a person or CI asked for.
+
+    `fleet` is the fleet that should get all requests, or None when none should (giving up a first release). `image_id` is
+    None until the version is baked. `staged` stops before the first share; `discard` are fleets that failed and must go;
+    `retire_parked` gives up the way back; `instant` skips the wait for steadiness and the schedule.
+    """
+
+    version: Version
+    fleet: str | None
+    image_id: str | None = None
+    digest: str = ""
+    stages: tuple[Stage, ...] = AT_ONCE
+    staged: bool = False
+    instant: bool = False
+    discard: frozenset[str] = frozenset()
+    retire_parked: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """A version that can be gone back to. `instant` means that its fleet is alive and only traffic has to move."""
+
+    version: Version
+    instant: bool
+    fleet: str | None = None
+    image_id: str | None = None
+
+
+def release_goal(version: Version, image: Image | None, digest: str, observed: Observed, new_name: str) -> Goal:
+    """The goal of a release: an existing fleet of that image and launch settings, else a new one called `new_name`."""
+    return adopt(Goal(version, new_name, image.id if image else None, digest), observed)
+
+
+def adopt(goal: Goal, observed: Observed) -> Goal:
+    """The goal with a fleet that already is what it asks for, if there is one: serving, then parked, then the newest."""
+    same = [f for f in observed.fleets.values() if _is(f, goal) and not f.leaving]
+    if not same:
+        return goal
+    best = max(same, key=lambda fleet: (observed.split.percent(fleet.name), fleet.desired, fleet.name))
+    return replace(goal, fleet=best.name)
+
+
+def rollback_targets(observed: Observed, images: Iterable[Image] = ()) -> tuple[Target, ...]:
+    """Where a rollback can go: fleets that are alive first, the most recent first; then images without a fleet."""
+    leading = _leading(observed)
+    alive = [f for f in observed.fleets.values() if f.exposure is Exposure.ALL and not f.leaving and f is not leading]
+    alive.sort(key=lambda fleet: (observed.split.percent(fleet.name), _recency(fleet)), reverse=True)
+    warm = [Target(f.version, f.desired > 0, f.name, f.image_id) for f in alive]
+    known = {f.image_id for f in alive} | ({leading.image_id} if leading else set())
+    cold = [Target(i.version, False, None, i.id) for i in images if i.id not in known and i.state == "available"]
+    return (*warm, *cold)
+
+
+def rollback_goal(observed: Observed, targets: Iterable[Target], to: str | None, digest: str, new_name: str) -> Goal:
+    """The goal of a rollback: `to` names a version, commit or image; None means the one that served before.
+
+    Raises `Refused` when there is nothing to go back to.
+    """
+    target = next((t for t in targets if _names(t, to)), None)
+    if target is None:
+        serving = ", ".join(f.version.name for f in observed.serving_fleets()) or "nothing"
+        raise Refused(
+            f"cannot roll back to {to}: no fleet or image of it"
+            if to
+            else "there is no earlier version to roll back to",
+            f"serving now: {serving}",
+            "shipit status lists the versions that can be rolled back to",
+        )
+    fleet = target.fleet or new_name
+    return Goal(target.version, fleet, target.image_id, digest, instant=True)
+
+
+def give_up(goal: Goal, before: Observed) -> Goal:
+    """After a failure: what served before the release serves again, at once, and the failed fleet goes."""
+    served = next((f for f in before.serving_fleets() if f.name != goal.fleet), None)
+    failed = frozenset({goal.fleet} if goal.fleet and goal.fleet not in before.split.serving else ())
+    if served is None:
+        return Goal(goal.version, None, instant=True, discard=failed)
+    return Goal(served.version, served.name, served.image_id, served.launch_digest, instant=True, discard=failed)
+
+
+def serving_goal(observed: Observed, *, retire_parked: bool = False) -> Goal:
+    """The goal that changes nothing about who serves: only tidies up."""
+    leading = _leading(observed, canary_counts=False)
+    if leading is None:
+        return Goal(Version(""), None, retire_parked=retire_parked)
+    return Goal(leading.version, leading.name, leading.image_id, leading.launch_digest, retire_parked=retire_parked)
+
+
+def _leading(observed: Observed, *, canary_counts: bool = True) -> Fleet | None:
+    """The fleet that a rollback leaves: the arriving one in a canary, else the one that serves."""
+    serving = observed.serving_fleets()
+    arriving = [fleet for fleet in serving if fleet.exposure is not Exposure.ALL]
+    if canary_counts and arriving and len(serving) > 1:
+        return arriving[0]
+    return serving[0] if serving else None
+
+
+def _is(fleet: Fleet, goal: Goal) -> bool:
+    return fleet.image_id == goal.image_id and fleet.launch_digest == goal.digest
+
+
+def _recency(fleet: Fleet) -> str:
+    until = fleet.parked_until or fleet.created_at
+    return until.isoformat() if until else ""
+
+
+def _names(target: Target, to: str | None) -> bool:
+    if to is None:
+        return True
+    version = target.version
+    is_commit = len(to) >= 7 and version.commit.startswith(to)
+    return to in (version.name, target.image_id, target.fleet) or is_commit

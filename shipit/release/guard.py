@@ -1,0 +1,58 @@
+"""The one place that refuses to hurt users, whatever the plan says. It looks at fresh facts, right before each act."""
+
+from __future__ import annotations
+
+from shipit.errors import Refused
+from shipit.model import Exposure, Observed
+from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ShiftTraffic, Step
+
+
+def refuse_harm(step: Step, observed: Observed) -> None:
+    """Raises `Refused` when the step would take capacity from a fleet that serves, or give traffic to one that cannot."""
+    if isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)):
+        _refuse_to_touch_serving(step, observed)
+    if isinstance(step, ShiftTraffic):
+        _refuse_bad_split(step, observed)
+
+
+def refuse_foreign_route(observed: Observed) -> None:
+    """Raises `Refused` when the listener does something with requests that is not ours to change: it redirects them, or
+    forwards a share to target groups of somebody else.
+    """
+    if observed.route.obstacle:
+        raise Refused(
+            "traffic cannot be shifted here",
+            observed.route.obstacle,
+            "name another one: traffic.listener, traffic.rule",
+        )
+    sharing = {name: weight for name, weight in observed.route.foreign.items() if weight > 0}
+    if sharing:
+        listed = ", ".join(f"{name} (weight {weight})" for name, weight in sharing.items())
+        raise Refused(
+            f"the listener also forwards to target groups that are not shipit's: {listed}",
+            "their share would change with every shift",
+            "give traffic.listener or traffic.rule one that is shipit's own, or set their weight to 0",
+        )
+
+
+def _refuse_to_touch_serving(step: DrainFleet | DeleteFleet | ParkFleet, observed: Observed) -> None:
+    percent = observed.split.percent(step.fleet)
+    if percent > 0:
+        raise Refused(f"will not {step.sentence}", f"it gets {float(percent):g} % of the requests", "shipit status")
+    fleet = observed.fleets.get(step.fleet)
+    if isinstance(step, DeleteFleet) and step.at_once and fleet and fleet.exposure is not Exposure.NONE:
+        raise Refused(f"will not delete {step.fleet} without draining", "it has served requests", "shipit status")
+
+
+def _refuse_bad_split(step: ShiftTraffic, observed: Observed) -> None:
+    if not step.split.total and observed.split.total:
+        raise Refused("will not set all weights to zero", "every request would fail (field notes A2)", "shipit status")
+    for name in step.split.serving:
+        gains = step.split.percent(name) > observed.split.percent(name)
+        fleet = observed.fleets.get(name)
+        if gains and (fleet is None or fleet.healthy == 0):
+            raise Refused(
+                f"will not send {float(step.split.percent(name)):g} % of the requests to {name}",
+                "it has no healthy instance, and the balancer does not fail over between target groups",
+                "shipit status",
+            )

@@ -1,0 +1,97 @@
+"""Whether a fleet is fit: verdicts with reasons, from facts alone."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime, timedelta
+
+from shipit.model import Exposure, FailureKind, Fleet, Mood, Observed, TargetState, Verdict
+from shipit.release.goal import Goal
+from shipit.release.policy import Policy
+
+INCURABLE = frozenset({FailureKind.QUOTA, FailureKind.CONFIGURATION, FailureKind.PERMISSION})
+# A referenced target group whose targets stay `unused` has a configuration error, not a slow start (field notes A4).
+UNUSED_GRACE_SECONDS = 60.0
+
+
+def wanted_size(goal: Goal, observed: Observed, policy: Policy) -> int:
+    """How many instances the goal's fleet needs: as many as the fleets that serve now, or the configured first size."""
+    others = [fleet.desired for fleet in observed.serving_fleets() if fleet.name != goal.fleet]
+    return max(1, *others) if others else max(1, policy.size)
+
+
+def needed_healthy(size: int, policy: Policy) -> int:
+    """How many of them must be healthy before they are given traffic."""
+    return max(1, math.ceil(size * policy.health_percent / 100))
+
+
+def judge_launch(fleet: Fleet | None, needed: int, since: datetime, now: datetime, policy: Policy) -> Verdict:
+    """Whether enough instances are in service, whatever the load balancer thinks of them."""
+    if fleet is None:
+        return _until_deadline("the Auto Scaling group is not visible yet", since, now, policy)
+    text = f"{fleet.in_service} of {needed} instances in service"
+    if fleet.in_service >= needed:
+        return Verdict(Mood.GOOD, text)
+    return _judge_failure(fleet) or _until_deadline(text, since, now, policy)
+
+
+def judge_health(fleet: Fleet | None, needed: int, since: datetime, now: datetime, policy: Policy) -> Verdict:
+    """Whether enough instances are healthy; the reason names the sick ones with AWS's words for it."""
+    if fleet is None:
+        return Verdict(Mood.BAD, "the fleet is gone")
+    counts = f"{fleet.healthy} of {needed} healthy"
+    if fleet.healthy >= needed:
+        return Verdict(Mood.GOOD, counts)
+    text = "; ".join([counts, *_complaints(fleet)])
+    if _all_unused(fleet) and now - since > timedelta(seconds=UNUSED_GRACE_SECONDS):
+        return Verdict(Mood.BAD, text)
+    return _judge_failure(fleet) or _until_deadline(text, since, now, policy)
+
+
+def judge_canary(goal: Goal, observed: Observed, policy: Policy) -> Verdict:
+    """Whether a fleet that already has a share may keep it."""
+    fleet = observed.fleets.get(goal.fleet or "")
+    if fleet is None:
+        return Verdict(Mood.BAD, f"fleet {goal.fleet} is gone")
+    needed = needed_healthy(fleet.desired, policy)
+    if fleet.healthy >= needed:
+        return Verdict(Mood.GOOD, f"{fleet.healthy} of {needed} healthy")
+    return Verdict(Mood.BAD, "; ".join([f"{fleet.healthy} of {needed} healthy", *_complaints(fleet)]))
+
+
+def _judge_failure(fleet: Fleet) -> Verdict | None:
+    """BAD where waiting cannot help: a launch that can never work, or instances that die before they have served."""
+    failure = fleet.failure
+    if failure and failure.kind in INCURABLE:
+        return Verdict(Mood.BAD, f"the launch cannot work ({failure.kind.value}): {failure.message}")
+    leaving = [i.id for i in fleet.instances if i.leaving]
+    if leaving and fleet.exposure is Exposure.NONE:
+        return Verdict(Mood.BAD, f"{', '.join(leaving)} ended before it was healthy")
+    return None
+
+
+def _until_deadline(text: str, since: datetime, now: datetime, policy: Policy) -> Verdict:
+    waited = (now - since).total_seconds()
+    if waited < policy.deadline_seconds:
+        return Verdict(Mood.NOT_YET, text)
+    return Verdict(Mood.BAD, f"{text}, after {waited:.0f} s (health.deadline_seconds: {policy.deadline_seconds:g})")
+
+
+def _complaints(fleet: Fleet) -> list[str]:
+    """`i-0ab: unhealthy Target.Timeout (Request timed out)`, at most three, then a count; and a failed launch's message."""
+    sick = [i for i in fleet.instances if not i.serves]
+    lines = []
+    for instance in sick[:3]:
+        state = instance.target.value if instance.target else instance.lifecycle
+        description = f" ({instance.description})" if instance.description else ""
+        lines.append(f"{instance.id}: {state} {instance.reason}".rstrip() + description)
+    if len(sick) > 3:
+        rest = Counter(i.target.value if i.target else i.lifecycle for i in sick[3:])
+        lines.append("and " + ", ".join(f"{count} {state}" for state, count in sorted(rest.items())))
+    return [*lines, f"last launch failed: {fleet.failure.message}"] if fleet.failure else lines
+
+
+def _all_unused(fleet: Fleet) -> bool:
+    states = [i.target for i in fleet.instances if i.target is not None]
+    return bool(states) and all(state is TargetState.UNUSED for state in states)

@@ -1,0 +1,48 @@
+"""Facts for the decision, read anew each time, with the little that one process must remember between two looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from shipit.model import Fleet, Observed, Split
+from shipit.ports import Clock, Fleets, Traffic
+
+
+class Observer:
+    """Reads the listener and the fleets. Remembers since when the split is as it is, and which fleets were watched long
+    enough to be trusted; after a restart both begin anew, which costs time and never safety.
+    """
+
+    def __init__(self, traffic: Traffic, fleets: Fleets, clock: Clock) -> None:
+        self._traffic = traffic
+        self._fleets = fleets
+        self._clock = clock
+        self._split: Split | None = None
+        self._split_since: datetime | None = None
+        self._trusted: set[str] = set()
+
+    def look(self, about: Sequence[str] = (), *, all_health: bool = False) -> Observed:
+        """What is true now. Target health is read only for the fleets `about` which the decision is, and for those that
+        serve, or for every one with `all_health`.
+        """
+        route = self._traffic.observe()
+        fleets = self._fleets.observe(about)
+        concerned = set(fleets) if all_health else {*about, *route.split.serving} & set(fleets)
+        seen: Mapping[str, Fleet] = {
+            name: self._fleets.with_health(fleet) if name in concerned else fleet for name, fleet in fleets.items()
+        }
+        return Observed(route, seen, self._since(route.split), frozenset(self._trusted))
+
+    def refresh(self, name: str) -> Fleet | None:
+        """One fleet with its health, as it is now: cheaper than a whole look while waiting for it."""
+        fleet = self._fleets.observe([name]).get(name)
+        return self._fleets.with_health(fleet) if fleet else None
+
+    def trust(self, name: str) -> None:
+        self._trusted.add(name)
+
+    def _since(self, split: Split) -> datetime | None:
+        if split != self._split:
+            self._split, self._split_since = split, self._clock.now()
+        return self._split_since

@@ -1,0 +1,156 @@
+"""What must still happen before the goal serves, and what comes after: pure, so that it can be printed, pinned, replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from shipit.model import Exposure, Fleet, Observed, Pin, Split
+from shipit.release.goal import Goal
+from shipit.release.judge import needed_healthy, wanted_size
+from shipit.release.policy import Policy
+from shipit.release.steps import (
+    AwaitHealthy,
+    AwaitInstances,
+    BakeImage,
+    Hold,
+    LaunchFleet,
+    PinFleet,
+    Preview,
+    ResizeFleet,
+    ShiftTraffic,
+    Step,
+    UnparkFleet,
+)
+from shipit.release.tidy import tidy
+from shipit.schedule import AT_ONCE
+
+# ALB: at most five target groups in one forward action, not adjustable (field notes A2).
+GROUPS_PER_ACTION = 5
+# A parked fleet that is about to shrink by itself is unparked before traffic goes to it, not after.
+UNPARK_FIRST_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`ship` leads to the goal serving; `tidy` comes after and concerns no request."""
+
+    ship: tuple[Step, ...] = ()
+    tidy: tuple[Step, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not self.ship and not self.tidy
+
+
+def plan(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> Plan:
+    """The remaining steps from what is seen to the goal. The goal met and everything tidy: an empty plan."""
+    ship = tuple(_ship(goal, observed, now, policy))
+    after = _as_if_shipped(goal, observed, policy, ship) if ship else observed
+    return Plan(ship, tuple(tidy(goal, after, now, policy)))
+
+
+def needs_nothing_more(goal: Goal, observed: Observed) -> bool:
+    """True once the goal's fleet has all the traffic."""
+    return goal.fleet is not None and observed.split.percent(goal.fleet) == 100
+
+
+def split_at(goal_fleet: str, percent: Fraction, observed: Observed) -> Split:
+    """The split with `percent` for the goal's fleet and the rest for the fleet that serves most.
+
+    Our other fleets stay in the action without a share (they are health checked there), as far as the limit allows.
+    """
+    blues = [name for name in observed.split.serving if name != goal_fleet]
+    whole = 100 if percent.denominator == 1 else 1000
+    share = int(percent * whole / 100)
+    weights = dict.fromkeys(blues, 0)
+    if blues:
+        weights[blues[0]] = whole - share
+    weights[goal_fleet] = share if blues else 100
+    room = GROUPS_PER_ACTION - len(observed.route.foreign) - len(weights)
+    idle = [name for name in observed.split.weights if name not in weights]
+    return Split({**weights, **dict.fromkeys(idle[:max(0, room)], 0)})
+
+
+def _ship(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    if goal.fleet is None or (needs_nothing_more(goal, observed) and not goal.staged):
+        return []
+    bake: list[Step] = [BakeImage(goal.version)] if goal.image_id is None else []
+    arrive = _arrive(goal, goal.fleet, observed, now, policy)
+    return bake + arrive + ([] if goal.staged else _shift(goal, goal.fleet, observed, now))
+
+
+def _arrive(goal: Goal, name: str, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    """The fleet exists, is as large as it must be, and is healthy."""
+    fleet = observed.fleets.get(name)
+    size = wanted_size(goal, observed, policy)
+    needed = needed_healthy(size, policy)
+    await_healthy = AwaitHealthy(name, needed, 0.0 if goal.instant else policy.steady_seconds)
+    if fleet is None or not fleet.whole:
+        launch = LaunchFleet(name, goal.version, goal.image_id or "", size)
+        return [launch, AwaitInstances(name, needed), _association(name, observed), await_healthy]
+    steps: list[Step] = []
+    if fleet.desired < size:
+        steps.append(ResizeFleet(name, size))
+    if fleet.parked_until and (steps or fleet.parked_until - now < timedelta(seconds=UNPARK_FIRST_SECONDS)):
+        steps.insert(0, UnparkFleet(name))
+    if not _associated(name, observed):
+        steps += [] if fleet.in_service >= needed else [AwaitInstances(name, needed)]
+        steps.append(_association(name, observed))
+    if not _fit(goal, fleet, needed, observed):
+        steps.append(await_healthy)
+    return steps
+
+
+def _fit(goal: Goal, fleet: Fleet, needed: int, observed: Observed) -> bool:
+    """Healthy now, and either watched for long enough, or known from before and wanted back at once."""
+    known = fleet.name in observed.trusted or observed.split.percent(fleet.name) > 0
+    return fleet.healthy >= needed and (known or (goal.instant and fleet.exposure is Exposure.ALL))
+
+
+def _associated(name: str, observed: Observed) -> bool:
+    """Some rule names its target group: without that it gets no health checks (field notes A4)."""
+    return name in observed.split.weights or observed.route.preview == name
+
+
+def _association(name: str, observed: Observed) -> Step:
+    if observed.route.previewable or observed.route.vacant:
+        return Preview(name)
+    return ShiftTraffic(Split({**observed.split.weights, name: 0}), name, _labels(observed))
+
+
+def _shift(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Step]:
+    blues = [fleet for fleet in observed.serving_fleets() if fleet.name != name]
+    labels = {**_labels(observed), name: goal.version.name}
+    steps: list[Step] = [] if goal.instant else [PinFleet(blue.name) for blue in blues if blue.pin is None]
+    share = observed.split.percent(name)
+    for stage in AT_ONCE if goal.instant or not blues else goal.stages:
+        until = None
+        if stage.percent < share:
+            continue
+        if stage.percent > share:
+            steps.append(ShiftTraffic(split_at(name, stage.percent, observed), name, labels))
+        elif observed.split_since:
+            until = observed.split_since + timedelta(seconds=stage.hold_seconds)
+        if stage.hold_seconds and not (until and until <= now):
+            steps.append(Hold(name, stage.percent, until, stage.hold_seconds))
+    return steps
+
+
+def _labels(observed: Observed) -> dict[str, str]:
+    return {fleet.name: fleet.version.name for fleet in observed.fleets.values()}
+
+
+def _as_if_shipped(goal: Goal, observed: Observed, policy: Policy, ship: tuple[Step, ...]) -> Observed:
+    """What will be seen once the goal serves: for telling the tidying in advance."""
+    if goal.fleet is None or goal.staged:
+        return observed
+    seen = observed.fleets.get(goal.fleet) or Fleet(goal.fleet, goal.version, goal.image_id or "")
+    size = wanted_size(goal, observed, policy)
+    arrived = replace(seen, whole=True, desired=max(size, seen.desired))
+    pinned = {step.fleet for step in ship if isinstance(step, PinFleet)}
+    fleets = {n: replace(f, pin=Pin(f.min_size)) if n in pinned else f for n, f in observed.fleets.items()}
+    split = split_at(goal.fleet, Fraction(100), observed)
+    route = replace(observed.route, split=split, preview=observed.route.preview or goal.fleet)
+    return replace(observed, route=route, fleets={**fleets, goal.fleet: arrived}, split_since=None)

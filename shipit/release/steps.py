@@ -1,0 +1,248 @@
+"""The steps of a plan: values that say themselves in English. Names and numbers in them, never ARNs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+
+from shipit.model import Split, Version
+from shipit.schedule import format_percent
+
+
+@dataclass(frozen=True)
+class Step:
+    """One idempotent act. `phase` is the heading under which its seconds are counted."""
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+    @property
+    def about(self) -> str:
+        """The fleet that the step is done for; empty when it is for no single one."""
+        return str(getattr(self, "fleet", ""))
+
+    @property
+    def phase(self) -> str:
+        return PHASES.get(self.kind, "tidy")
+
+    @property
+    def sentence(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def waits(self) -> bool:
+        """True for steps that only let time pass."""
+        return False
+
+
+@dataclass(frozen=True)
+class FleetStep(Step):
+    fleet: str
+
+
+@dataclass(frozen=True)
+class BakeImage(Step):
+    version: Version
+
+    @property
+    def sentence(self) -> str:
+        commit = f" (commit {self.version.short_commit})" if self.version.commit else ""
+        return f"bake an image of {self.version.name}{commit}"
+
+
+@dataclass(frozen=True)
+class LaunchFleet(FleetStep):
+    version: Version
+    image_id: str
+    size: int
+
+    @property
+    def sentence(self) -> str:
+        return f"launch fleet {self.fleet}: {_instances(self.size)} of {self.version.name} behind a new target group"
+
+
+@dataclass(frozen=True)
+class AwaitInstances(FleetStep):
+    count: int
+
+    @property
+    def sentence(self) -> str:
+        return f"wait until {_instances(self.count)} of {self.fleet} are in service"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Preview(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"open {self.fleet} to requests with the preview header, which starts its health checks"
+
+
+@dataclass(frozen=True)
+class AwaitHealthy(FleetStep):
+    count: int
+    steady_seconds: float
+
+    @property
+    def sentence(self) -> str:
+        steady = f" and stay so for {self.steady_seconds:g} s" if self.steady_seconds else ""
+        return f"wait until {_instances(self.count)} of {self.fleet} are healthy{steady}"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class ResizeFleet(FleetStep):
+    size: int
+
+    @property
+    def sentence(self) -> str:
+        return f"bring {self.fleet} to {_instances(self.size)}"
+
+
+@dataclass(frozen=True)
+class PinFleet(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"pin the capacity of {self.fleet}, so that it cannot shrink while it loses traffic"
+
+
+@dataclass(frozen=True)
+class UnpinFleet(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"give {self.fleet} back its own scaling settings"
+
+
+@dataclass(frozen=True)
+class ShiftTraffic(Step):
+    """Sets the weights. Fleets of ours that are not named leave the action. `fleet` is the one that this is done for."""
+
+    split: Split
+    fleet: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def sentence(self) -> str:
+        if self.fleet and self.fleet not in self.split.weights:
+            return f"take {self._label(self.fleet)} out of the listener"
+        percents = {name: self.split.percent(name) for name in self.split.serving}
+        shares = [f"{format_percent(percent)} % to {self._label(name)}" for name, percent in percents.items()]
+        return f"shift traffic: {', '.join(shares)}"
+
+    def _label(self, name: str) -> str:
+        return f"{self.labels[name]} ({name})" if name in self.labels else name
+
+
+@dataclass(frozen=True)
+class Hold(FleetStep):
+    percent: Fraction
+    until: datetime | None
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        return f"hold at {format_percent(self.percent)} % for {self.seconds:g} s"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Settle(FleetStep):
+    until: datetime | None
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        return f"let the balancer settle for {self.seconds:g} s before {self.fleet} is touched"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class ClosePreview(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"close the preview of {self.fleet}"
+
+
+@dataclass(frozen=True)
+class MarkServing(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"mark {self.fleet} as one that has served everybody"
+
+
+@dataclass(frozen=True)
+class ParkFleet(FleetStep):
+    until: datetime
+    floor: int
+    minutes: float
+
+    @property
+    def sentence(self) -> str:
+        after = f"then it shrinks to {self.floor} by itself"
+        return f"park {self.fleet} at full size for {self.minutes:g} minutes, ready for a rollback; {after}"
+
+
+@dataclass(frozen=True)
+class UnparkFleet(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"cancel the retirement of {self.fleet}"
+
+
+@dataclass(frozen=True)
+class DrainFleet(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"drain {self.fleet}: no instance is ended before its requests are answered"
+
+
+@dataclass(frozen=True)
+class AwaitEmpty(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"wait until {self.fleet} has no instance left"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class DeleteFleet(FleetStep):
+    at_once: bool = False
+
+    @property
+    def sentence(self) -> str:
+        return f"delete {self.fleet}: its group, target group and template"
+
+
+PHASES: Mapping[str, str] = {
+    "BakeImage": "bake",
+    "LaunchFleet": "launch",
+    "AwaitInstances": "boot",
+    "Preview": "health",
+    "AwaitHealthy": "health",
+    "ResizeFleet": "boot",
+    "PinFleet": "shift",
+    "ShiftTraffic": "shift",
+    "Hold": "hold",
+}
+
+
+def _instances(count: int) -> str:
+    return f"{count} instance{'' if count == 1 else 's'}"

@@ -1,0 +1,110 @@
+"""What comes after the goal serves: the previous fleet is parked, what nobody needs is drained and deleted.
+
+One place proves for every fleet that it is idle: a fleet with a share is never touched here, whatever else is true of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shipit.model import Exposure, Fleet, Observed, Split
+from shipit.release.goal import Goal
+from shipit.release.policy import Policy
+from shipit.release.steps import (
+    AwaitEmpty,
+    ClosePreview,
+    DeleteFleet,
+    DrainFleet,
+    MarkServing,
+    ParkFleet,
+    PinFleet,
+    Settle,
+    ShiftTraffic,
+    Step,
+    UnparkFleet,
+    UnpinFleet,
+)
+
+
+def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    """The steps after the goal serves, fleet by fleet; those of one fleet come in order, fleets do not wait for each other."""
+    steps: list[Step] = []
+    preview = observed.route.preview
+    if preview and not goal.staged:
+        steps.append(ClosePreview(preview))
+    steps += _settle_in(goal, observed)
+    idle = _idle(goal, observed)
+    kept = _kept(goal, idle, now, policy)
+    for fleet in idle:
+        if fleet.name in kept:
+            steps += _park(fleet, now, policy)
+        elif not goal.staged or fleet.name in goal.discard:
+            steps += _retire(fleet, observed, now, policy)
+    return steps
+
+
+def _settle_in(goal: Goal, observed: Observed) -> list[Step]:
+    """The fleet that serves gets its own scaling settings back, and is known as one that can be gone back to."""
+    fleet = observed.fleets.get(goal.fleet or "")
+    if fleet is None or observed.split.percent(fleet.name) != 100:
+        return []
+    steps: list[Step] = []
+    if fleet.exposure is not Exposure.ALL:
+        steps.append(MarkServing(fleet.name))
+    if fleet.parked_until:
+        steps.append(UnparkFleet(fleet.name))
+    if fleet.pin:
+        steps.append(UnpinFleet(fleet.name))
+    return steps
+
+
+def _idle(goal: Goal, observed: Observed) -> list[Fleet]:
+    others = [fleet for fleet in observed.fleets.values() if fleet.name != goal.fleet]
+    return [fleet for fleet in others if observed.split.percent(fleet.name) == 0]
+
+
+def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> set[str]:
+    """The fleets that stay warm: those that served everybody, within their time, the most recent ones."""
+    if goal.retire_parked:
+        return set()
+    warm = [
+        fleet
+        for fleet in idle
+        if fleet.exposure is Exposure.ALL
+        and not fleet.leaving
+        and fleet.whole
+        and fleet.name not in goal.discard
+        and (fleet.parked_until is None or fleet.parked_until > now)
+    ]
+    far = datetime.max.replace(tzinfo=now.tzinfo)
+    warm.sort(key=lambda fleet: (fleet.parked_until or far, fleet.name), reverse=True)
+    return {fleet.name for fleet in warm[: policy.keep_fleets]}
+
+
+def _park(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
+    steps: list[Step] = [] if fleet.pin else [PinFleet(fleet.name)]
+    if fleet.parked_until is None:
+        until = now + timedelta(seconds=policy.keep_seconds)
+        steps.append(ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60))
+    return steps
+
+
+def _retire(fleet: Fleet, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    never_served = fleet.exposure is Exposure.NONE
+    steps: list[Step] = [] if never_served or fleet.leaving else _settle(fleet, observed, now, policy)
+    if fleet.name in observed.split.weights:
+        left = {name: weight for name, weight in observed.split.weights.items() if name != fleet.name}
+        steps.append(ShiftTraffic(Split(left), fleet.name))
+    if not never_served:
+        if not fleet.leaving or fleet.desired:
+            steps.append(DrainFleet(fleet.name))
+        if fleet.instances:
+            steps.append(AwaitEmpty(fleet.name))
+    return [*steps, DeleteFleet(fleet.name, at_once=never_served)]
+
+
+def _settle(fleet: Fleet, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    """Users saw old targets after the balancer had confirmed new weights (argo-rollouts #4595, field notes A3): wait."""
+    lost = fleet.parked_until - timedelta(seconds=policy.keep_seconds) if fleet.parked_until else observed.split_since
+    until = lost + timedelta(seconds=policy.settle_seconds) if lost else None
+    return [] if until and until <= now else [Settle(fleet.name, until, policy.settle_seconds)]

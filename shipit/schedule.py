@@ -1,0 +1,66 @@
+"""Canary schedules: "5% 30s, 25% 1m, 100%" as stages, and back."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from shipit.errors import UsageError
+from shipit.model import Stage
+
+EXAMPLE = "5% 30s, 25% 1m, 100%"
+AT_ONCE = (Stage(Fraction(100)),)
+_STAGE = re.compile(r"(?P<percent>\d{1,3}(\.\d)?)\s*%(\s+(?P<hold>\d+(\.\d+)?)\s*(?P<unit>s|m|h))?")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_schedule(text: str) -> tuple[Stage, ...]:
+    """Stages of a schedule: shares of 0.1 to 100 percent, growing, each with an optional hold; the last is 100 %.
+
+    Raises `UsageError` with the offending part.
+    """
+    stages = tuple(_parse_stage(part.strip()) for part in text.split(","))
+    for before, after in zip(stages, stages[1:], strict=False):
+        if after.percent <= before.percent:
+            raise _bad(text, f"shares must grow, but {_share(after)} follows {_share(before)}")
+    if stages[-1].percent != 100:
+        raise _bad(text, f"the last stage must be 100%, not {_share(stages[-1])}")
+    if stages[-1].hold_seconds:
+        raise _bad(text, "nothing comes after 100%, so it cannot be held")
+    return stages
+
+
+def format_schedule(stages: tuple[Stage, ...]) -> str:
+    """The schedule as `parse_schedule` reads it."""
+    return ", ".join(f"{_share(stage)} {_hold(stage)}".strip() for stage in stages)
+
+
+def format_percent(percent: Fraction) -> str:
+    """`5`, `0.1`, `33.3`: at most one digit after the point, as the schedule takes it."""
+    return f"{float(percent):.1f}".removesuffix(".0")
+
+
+def _parse_stage(part: str) -> Stage:
+    match = _STAGE.fullmatch(part)
+    if match is None:
+        raise _bad(part, "each stage is a share and how long to hold it")
+    percent = Fraction(match["percent"])
+    if not 0 < percent <= 100:
+        raise _bad(part, "a share is more than 0% and at most 100%")
+    return Stage(percent, float(match["hold"]) * _SECONDS[match["unit"]] if match["hold"] else 0.0)
+
+
+def _share(stage: Stage) -> str:
+    return f"{format_percent(stage.percent)}%"
+
+
+def _hold(stage: Stage) -> str:
+    seconds = stage.hold_seconds
+    for unit in ("h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s" if seconds else ""
+
+
+def _bad(part: str, why: str) -> UsageError:
+    return UsageError(f"canary schedule {part!r} is not valid", why, f'write it like "{EXAMPLE}"')

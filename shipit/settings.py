@@ -1,0 +1,198 @@
+"""Every setting of shipit.yml: its meaning, its default, and what it must look like.
+
+One source for the checks, for the JSON Schema and for docs/configuration.md. Unknown keys are refused everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from shipit.errors import UsageError
+from shipit.schedule import EXAMPLE, parse_schedule
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
+SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
+ImageId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]+$")]
+ListenerArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener/app/.+$")]
+RuleArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener-rule/app/.+$")]
+EnvironmentKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, str_strip_whitespace=True)
+
+
+class SourceImage(Section):
+    """The AMI to build on: one by id, or the newest that matches name and owners."""
+
+    id: ImageId | None = Field(None, description="A fixed AMI id.", examples=["ami-0123456789abcdef0"])
+    name: str | None = Field(None, description="Name pattern; the newest match wins.", examples=["debian-12-amd64-*"])
+    owners: tuple[str, ...] = Field(
+        (), description="Account ids or aliases that may own it; a must with `name`.", examples=[["136693071363"]]
+    )
+    architecture: Literal["x86_64", "arm64"] = Field("x86_64", description="CPU architecture of the AMI.")
+
+    @model_validator(mode="after")
+    def _one_way_to_name_it(self) -> SourceImage:
+        if (self.id is None) == (self.name is None):
+            raise ValueError("give either `id`, or `name` with `owners`")
+        if self.name is not None and not self.owners:
+            raise ValueError("`name` needs `owners`: anybody can publish an AMI of that name")
+        return self
+
+
+class Bake(Section):
+    """How a commit becomes an image (Packer, amazon-ebs)."""
+
+    template: str | None = Field(
+        None, description="Your own Packer template, relative to shipit.yml.", examples=["packer/app.pkr.hcl.j2"]
+    )
+    source_image: SourceImage = Field(
+        SourceImage(name="debian-12-amd64-*", owners=("136693071363",)), description="The AMI to build on."
+    )
+    instance_type: str = Field("t3.small", description="Type of the builder instance.", examples=["c7i.large"])
+    communicator: Literal["ssh", "ssm"] = Field(
+        "ssh", description="How Packer reaches the builder; `ssm` needs Packer >= 1.7 and an instance profile."
+    )
+    ssh_username: str = Field("admin", description="User of the source AMI.", pattern=r"^[a-z_][a-z0-9_-]*$")
+    ssh_interface: Literal["public_ip", "private_ip"] = Field("public_ip", description="Address that Packer dials.")
+    subnet: SubnetId | None = Field(None, description="Subnet of the builder; the default VPC's when left out.")
+    security_groups: tuple[SecurityGroupId, ...] = Field((), description="A temporary group is made when empty.")
+    instance_profile: str | None = Field(None, description="IAM instance profile of the builder.")
+    encrypt: bool = Field(False, description="Encrypt the image's snapshots.")
+    kms_key: str | None = Field(None, description="KMS key for that; the account's default key when left out.")
+    scripts: tuple[str, ...] = Field(
+        (), description="Shell scripts run as root in the app's folder, in order.", examples=[["deploy/install.sh"]]
+    )
+    variables: dict[EnvironmentKey, str] = Field(
+        default_factory=dict, description="Environment of the scripts. They are part of the fingerprint; no secrets."
+    )
+    folder: str = Field("/srv/app", description="Where the tree of the commit goes.", pattern=r"^/[A-Za-z0-9_./-]+$")
+    timeout_minutes: float = Field(30, description="Packer is stopped after this long.", gt=0, le=24 * 60)
+
+
+class Run(Section):
+    """How the app is started: becomes a systemd unit in the image."""
+
+    command: str | None = Field(
+        None, description="Command line, run in `bake.folder`.", examples=["/usr/bin/python3 server.py"]
+    )
+    user: str = Field("www-data", description="User that runs it.", pattern=r"^[a-z_][a-z0-9_-]*$")
+    environment: dict[EnvironmentKey, str] = Field(
+        default_factory=dict, description="Environment set at launch (user data): changing it bakes nothing."
+    )
+
+
+class FleetSettings(Section):
+    """The instances of one version."""
+
+    instance_type: str = Field("t3.micro", description="Instance type.", examples=["m7g.large"])
+    size: int = Field(
+        2, description="Instances of the first fleet; later ones start at the serving fleet's.", ge=1, le=1000
+    )
+    min_size: int | None = Field(None, description="MinSize once a fleet serves; `size` when left out.", ge=0, le=1000)
+    max_size: int | None = Field(None, description="MaxSize; twice `size` when left out.", ge=1, le=2000)
+    subnets: tuple[SubnetId, ...] = Field((), description="Subnets, best in two zones of the load balancer.")
+    security_groups: tuple[SecurityGroupId, ...] = Field((), description="Security groups of the instances.")
+    instance_profile: str | None = Field(None, description="Name of the IAM instance profile.")
+    port: int = Field(8080, description="Port that the app listens on.", ge=1, le=65535)
+    user_data: str | None = Field(
+        None, description="Shell script run as root at first boot, relative to shipit.yml.", examples=["deploy/boot.sh"]
+    )
+    grace_seconds: int = Field(120, description="HealthCheckGracePeriod of the Auto Scaling group.", ge=0, le=7200)
+
+    @model_validator(mode="after")
+    def _sizes_in_order(self) -> FleetSettings:
+        low, high = self.min_size if self.min_size is not None else self.size, self.max_size or 2 * self.size
+        if not low <= self.size <= high:
+            raise ValueError(f"sizes must be in order: min_size {low} <= size {self.size} <= max_size {high}")
+        return self
+
+
+class Health(Section):
+    """The target group's health check, and how sure shipit wants to be."""
+
+    path: str = Field("/", description="Path that answers when the app can serve.", pattern=r"^/[^\s]*$")
+    codes: str = Field(
+        "200", description="Answers that count as healthy.", pattern=r"^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$"
+    )
+    interval_seconds: int = Field(5, description="Time between checks: 5 to 300 on AWS.", ge=1, le=300)
+    timeout_seconds: int = Field(2, description="Time for one check, less than the interval.", ge=1, le=120)
+    healthy_threshold: int = Field(2, description="Passes in a row that make a sick target healthy.", ge=2, le=10)
+    unhealthy_threshold: int = Field(2, description="Failures in a row that make a target sick.", ge=2, le=10)
+    steady_seconds: float = Field(
+        5, description="A fleet must stay healthy this long before it is trusted.", ge=0, le=3600
+    )
+    deadline_seconds: float = Field(600, description="A fleet that is not healthy by then has failed.", gt=0, le=86400)
+    percent: float = Field(100, description="Share of the instances that must be healthy.", gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _timeout_within_interval(self) -> Health:
+        if self.timeout_seconds > self.interval_seconds:
+            raise ValueError(
+                f"timeout_seconds {self.timeout_seconds} is longer than interval_seconds {self.interval_seconds}"
+            )
+        return self
+
+
+class Traffic(Section):
+    """Which listener or rule is shifted, and how."""
+
+    listener: ListenerArn | None = Field(None, description="ARN of the ALB listener whose default action is shifted.")
+    rule: RuleArn | None = Field(None, description="ARN of the listener rule to shift instead of the default action.")
+    schedule: str = Field("100%", description="Canary stages.", examples=[EXAMPLE])
+    drain_seconds: int = Field(30, description="Time that a leaving instance has to finish requests.", ge=0, le=3600)
+    settle_seconds: float = Field(
+        60,
+        description="Time after a shift before the capacity of the fleet that lost its share is touched.",
+        ge=0,
+        le=3600,
+    )
+    dns_evaluates_health: bool = Field(
+        False,
+        description="Set it when a Route 53 alias to the balancer evaluates target health: a parked fleet then keeps one "
+        "instance instead of none.",
+    )
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_reads(cls, text: str) -> str:
+        try:
+            parse_schedule(text)
+        except UsageError as error:
+            raise ValueError(error.why) from error
+        return text
+
+
+class Rollback(Section):
+    """How long the way back stays instant."""
+
+    keep_minutes: float = Field(
+        60, description="The previous fleet is kept at full size this long.", ge=0, le=28 * 24 * 60
+    )
+
+
+class Settings(Section):
+    """One environment of shipit.yml, laid over the base."""
+
+    app: Name = Field(description="Name of the app: lower case letters, digits, hyphens.", examples=["hello"])
+    region: str | None = Field(
+        None, description="AWS region.", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["eu-west-1"]
+    )
+    account: str | None = Field(
+        None, description="AWS account id; a release into any other account is refused.", pattern=r"^\d{12}$"
+    )
+    record: str = Field(
+        "shipit",
+        description="DynamoDB table of history and state; `none` goes without.",
+        pattern=r"^[A-Za-z0-9_.-]{3,255}$",
+    )
+    bake: Bake = Field(Bake(), description="How a commit becomes an image.")
+    run: Run = Field(Run(), description="How the app is started.")
+    fleet: FleetSettings = Field(FleetSettings(), description="The instances of one version.")
+    health: Health = Field(Health(), description="What healthy means.")
+    traffic: Traffic = Field(Traffic(), description="Which listener, and how traffic moves.")
+    rollback: Rollback = Field(Rollback(), description="How long the way back stays instant.")

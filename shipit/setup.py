@@ -1,0 +1,44 @@
+"""`shipit init`: a shipit.yml to start from, and the Packer template for those who want their own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from shipit import naming
+from shipit.bake.files import data_path
+from shipit.config import FILE_NAME
+from shipit.errors import UsageError
+
+PACKER_TEMPLATE = "packer/shipit.pkr.hcl.j2"
+
+
+def write_config(folder: Path, app: str | None) -> Path:
+    """Writes shipit.yml for an app of that name (the folder's by default). Raises `UsageError` when there is one."""
+    target = folder / FILE_NAME
+    name = app or naming.slug(folder.resolve().name)
+    text = data_path("templates", "init.yml").read_text().replace("APP_NAME", name)
+    _write_new(target, text)
+    return target
+
+
+def copy_packer_template(folder: Path) -> Path:
+    """Copies the built-in template to `packer/` of the app, where it wins over the built-in one."""
+    target = folder / PACKER_TEMPLATE
+    if target.exists():
+        raise UsageError(f"{target} exists already", "it may have been edited", f"remove it first: rm {target}")
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(data_path(*PACKER_TEMPLATE.split("/")), target)
+    return target
+
+
+def _write_new(target: Path, text: str) -> None:
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(
+            f"{target} exists already", "it is not overwritten", f"edit it, or remove it first: rm {target}"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written", str(error)) from error
