@@ -1,0 +1,1 @@
+"""The local AWS: real instances, a real load balancer, real images, behind the AWS wire protocol on loopback."""
