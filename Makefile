@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SYSTEM_PACKAGES := git haproxy iproute2 nftables openssh-client packer procps python3 python3-venv slirp4netns util-linux
+SYSTEM_PACKAGES := git haproxy iproute2 openssh-client packer procps python3 python3-venv slirp4netns util-linux
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 export PYTHONHASHSEED := 0
 
@@ -14,7 +14,7 @@ help:  ## Show this list
 setup: $(READY)  ## Install system packages, the virtual environment and shipit itself
 
 demo: $(READY)  ## Watch a commit become an image, a fleet, and all the traffic; and back (KEEP=1 leaves the sandbox up)
-	@$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
+	@$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 test: $(READY) check  ## Check types and style, then run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -25,13 +25,13 @@ check: $(READY)  ## Lint and type-check
 	@$(BIN)/mypy
 
 torture: $(READY)  ## Long sweeps: many releases and rollbacks under load, large fleets
-	@$(BIN)/python -m bench.torture
+	@$(BIN)/python bench/torture.py
 
 golden: $(READY)  ## Rewrite the golden files; review the diff as prose
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -m 'not sandbox' -k golden
 
 bench: $(READY)  ## Measure, and print the figures
-	@$(BIN)/python -m bench.run
+	@$(BIN)/python bench/run.py
 
 sizes:  ## Print the longest files and functions
 	@python3 bench/sizes.py

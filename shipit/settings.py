@@ -119,22 +119,23 @@ class Health(Section):
     codes: str = Field(
         "200", description="Answers that count as healthy.", pattern=r"^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$"
     )
-    interval_seconds: int = Field(5, description="Time between checks: 5 to 300 on AWS.", ge=1, le=300)
-    timeout_seconds: int = Field(2, description="Time for one check, less than the interval.", ge=1, le=120)
+    interval_seconds: int = Field(5, description="Time between checks.", ge=5, le=300)
+    timeout_seconds: int = Field(2, description="Time for one check, less than the interval.", ge=2, le=120)
     healthy_threshold: int = Field(2, description="Passes in a row that make a sick target healthy.", ge=2, le=10)
     unhealthy_threshold: int = Field(2, description="Failures in a row that make a target sick.", ge=2, le=10)
     steady_seconds: float = Field(
         5, description="A fleet must stay healthy this long before it is trusted.", ge=0, le=3600
     )
     deadline_seconds: float = Field(600, description="A fleet that is not healthy by then has failed.", gt=0, le=86400)
+    poll_seconds: float = Field(
+        2, description="Longest time between two looks; AWS allows 10 ELB calls a second per account.", ge=0.1, le=60
+    )
     percent: float = Field(100, description="Share of the instances that must be healthy.", gt=0, le=100)
 
     @model_validator(mode="after")
     def _timeout_within_interval(self) -> Health:
-        if self.timeout_seconds > self.interval_seconds:
-            raise ValueError(
-                f"timeout_seconds {self.timeout_seconds} is longer than interval_seconds {self.interval_seconds}"
-            )
+        if self.timeout_seconds >= self.interval_seconds:
+            raise ValueError(f"timeout_seconds {self.timeout_seconds} must be less than interval_seconds {self.interval_seconds}")
         return self
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SANDBOX = "sandbox"
 # Long enough that the scheduled retirement lies in the future when AWS reads it.
 SHORTEST_KEEP_SECONDS = 120.0
+# Health settings that AWS never sees: changing one needs no new fleet.
+_OURS_ALONE = {"steady_seconds", "deadline_seconds", "percent", "poll_seconds"}
 
 
 class SystemClock:
@@ -141,7 +143,7 @@ class Shop:
         facts: dict[str, Any] = {
             "fleet": settings.fleet.model_dump(mode="json", exclude=sizes),
             "health": settings.health.model_dump(
-                mode="json", exclude={"steady_seconds", "deadline_seconds", "percent"}
+                mode="json", exclude=_OURS_ALONE
             ),
             "environment": settings.run.environment,
             "drain_seconds": settings.traffic.drain_seconds,
@@ -200,7 +202,7 @@ def policy_of(config: Config) -> Policy:
         keep_seconds=max(SHORTEST_KEEP_SECONDS, settings.rollback.keep_minutes * 60),
         settle_seconds=traffic.settle_seconds,
         floor=1 if traffic.dns_evaluates_health else 0,
-        poll_seconds=min(5.0, max(0.5, health.interval_seconds / 2)),
+        poll_seconds=health.poll_seconds,
     )
 
 
@@ -233,7 +235,7 @@ def sandbox_settings() -> Mapping[str, Any]:
         "ssh_interface": "private_ip",
         "subnet": state.subnet_ids[0],
     }
-    fast = {"interval_seconds": 1, "timeout_seconds": 1, "steady_seconds": 1} if state.fast else {}
+    fast = {"steady_seconds": 1, "poll_seconds": 0.3} if state.fast else {}
     settle = {"settle_seconds": 2, "drain_seconds": 3} if state.fast else {}
     return {
         "region": state.region,

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "setup": SEAMS | {"bake"},
     "wiring": SEAMS | {"release", "aws", "bake", "sandbox"},
     "operations": SEAMS | {"release", "wiring"},
+    "__main__": {"cli"},
     "cli": SEAMS | PACKAGES,
     "web": SEAMS | PACKAGES,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +17,8 @@ def console_text(client: Any, instance_id: str) -> str:
         if code_of(error) != "UnsupportedOperation":
             raise
         answer = _output(client, instance_id, latest=False)
-    # botocore does not decode this one: the API gives base64.
-    return base64.b64decode(answer.get("Output", "")).decode("utf-8", "replace")
+    # The API's base64 is decoded by botocore already.
+    return str(answer.get("Output", ""))
 
 
 def last_lines(client: Any, instance_id: str, count: int = 12) -> Sequence[str]:

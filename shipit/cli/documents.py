@@ -158,7 +158,7 @@ def _targets_text(targets: Sequence[Target]) -> Iterable[str]:
             if not target.fleet
             else "capacity first"
         )
-        command = "shipit rollback" if number == 0 else f"shipit rollback --to {target.version.name}"
+        command = "shipit rollback" if number == 0 and target.fleet else f"shipit rollback --to {target.version.name}"
         rows.append((target.version.name, f"{how}: {command}"))
     return _table(rows)
 

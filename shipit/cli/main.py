@@ -57,6 +57,12 @@ def main() -> None:
         # The reader of our output has gone (`shipit history | head`): nothing left to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:
+        if os.environ.get("SHIPIT_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}"
+        _complain(ShipitError(what, "this is a bug in shipit", "SHIPIT_DEBUG=1 shows where; shipit status shows who serves"))
+        sys.exit(1)
 
 
 def _complain(error: ShipitError) -> None:

@@ -71,6 +71,7 @@ class Engine:
     env: str = ""
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: Step | None = None
+    _heard: str = ""
 
     def __post_init__(self) -> None:
         ports = self.ports
@@ -141,6 +142,8 @@ class Engine:
     def _failed(self, goal: Goal, before: Observed, reason: str, error: ShipitError | None) -> Outcome:
         """What served before serves again, the failed fleet goes, and everything else stays as it was found."""
         why = f"{reason}: {error.why}" if error and error.why else reason
+        if self._heard and self._heard not in why and error is None:
+            why = f"{why}; before that: {self._heard}"
         self._explain(goal, why)
         back = give_up(goal, before)
         mine = back.discard | {back.fleet or "", goal.fleet or ""}
@@ -192,7 +195,7 @@ class Engine:
         refuse_harm(step, observed)
         clock = self.ports.clock
         clock.sleep(0)
-        self._step = step
+        self._step, self._heard = step, ""
         began = clock.now()
         self.emit(
             StepBegan(at=began, app=self.app, env=self.env, step=step.kind, sentence=step.sentence, fleet=step.about)
@@ -221,6 +224,7 @@ class Engine:
         return Outcome(ending, observed, reason, next, phases, self._actor.image)
 
     def _told(self, reason: str) -> None:
+        self._heard = reason
         step = self._step.kind if self._step else ""
         self.emit(Progress(at=self.ports.clock.now(), app=self.app, env=self.env, step=step, reason=reason))
 

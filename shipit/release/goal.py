@@ -66,20 +66,19 @@ def rollback_targets(observed: Observed, images: Iterable[Image] = ()) -> tuple[
 
 
 def rollback_goal(observed: Observed, targets: Iterable[Target], to: str | None, digest: str, new_name: str) -> Goal:
-    """The goal of a rollback: `to` names a version, commit or image; None means the one that served before.
+    """The goal of a rollback: `to` names a version, commit, image or fleet; None means the fleet that served before.
 
-    Raises `Refused` when there is nothing to go back to.
+    An image without a fleet must be named: that it exists does not mean that it ever served well. Raises `Refused` when
+    there is nothing to go back to.
     """
-    target = next((t for t in targets if _names(t, to)), None)
+    known = tuple(targets)
+    target = next((t for t in known if _names(t, to)), None)
     if target is None:
         serving = ", ".join(f.version.name for f in observed.serving_fleets()) or "nothing"
-        raise Refused(
-            f"cannot roll back to {to}: no fleet or image of it"
-            if to
-            else "there is no earlier version to roll back to",
-            f"serving now: {serving}",
-            "shipit status lists the versions that can be rolled back to",
-        )
+        named = ", ".join(t.version.name for t in known) or "none"
+        what = f"there is no fleet or image of {to}" if to else "no earlier fleet is left to roll back to"
+        why = f"serving now: {serving}; other versions that exist: {named}"
+        raise Refused(what, why, "shipit rollback --to VERSION")
     fleet = target.fleet or new_name
     return Goal(target.version, fleet, target.image_id, digest, instant=True)
 
@@ -121,7 +120,7 @@ def _recency(fleet: Fleet) -> str:
 
 def _names(target: Target, to: str | None) -> bool:
     if to is None:
-        return True
+        return target.fleet is not None
     version = target.version
     is_commit = len(to) >= 7 and version.commit.startswith(to)
     return to in (version.name, target.image_id, target.fleet) or is_commit

@@ -13,6 +13,7 @@ from shipit.release.policy import Policy
 INCURABLE = frozenset({FailureKind.QUOTA, FailureKind.CONFIGURATION, FailureKind.PERMISSION})
 # A referenced target group whose targets stay `unused` has a configuration error, not a slow start (field notes A4).
 UNUSED_GRACE_SECONDS = 60.0
+_SICK = frozenset({TargetState.UNHEALTHY, TargetState.UNUSED, TargetState.UNAVAILABLE})
 
 
 def wanted_size(goal: Goal, observed: Observed, policy: Policy) -> int:
@@ -67,7 +68,7 @@ def _judge_failure(fleet: Fleet) -> Verdict | None:
         return Verdict(Mood.BAD, f"the launch cannot work ({failure.kind.value}): {failure.message}")
     leaving = [i.id for i in fleet.instances if i.leaving]
     if leaving and fleet.exposure is Exposure.NONE:
-        return Verdict(Mood.BAD, f"{', '.join(leaving)} ended before it was healthy")
+        return Verdict(Mood.BAD, f"{' and '.join(leaving)} ended before the fleet was healthy")
     return None
 
 
@@ -79,16 +80,15 @@ def _until_deadline(text: str, since: datetime, now: datetime, policy: Policy) -
 
 
 def _complaints(fleet: Fleet) -> list[str]:
-    """`i-0ab: unhealthy Target.Timeout (Request timed out)`, at most three, then a count; and a failed launch's message."""
-    sick = [i for i in fleet.instances if not i.serves]
+    """`i-0ab: unhealthy, Target.Timeout (Request timed out)` for at most three; the others are counted by state."""
+    known_to_be_sick = [i for i in fleet.instances if i.reason and i.target in _SICK]
     lines = []
-    for instance in sick[:3]:
-        state = instance.target.value if instance.target else instance.lifecycle
+    for instance in known_to_be_sick[:3]:
         description = f" ({instance.description})" if instance.description else ""
-        lines.append(f"{instance.id}: {state} {instance.reason}".rstrip() + description)
-    if len(sick) > 3:
-        rest = Counter(i.target.value if i.target else i.lifecycle for i in sick[3:])
-        lines.append("and " + ", ".join(f"{count} {state}" for state, count in sorted(rest.items())))
+        lines.append(f"{instance.id} is {instance.target}, {instance.reason}{description}")
+    others = [i for i in fleet.instances if not i.serves and i not in known_to_be_sick[:3]]
+    counts = Counter(str(i.target or i.lifecycle) for i in others)
+    lines += [f"{count} {state}" for state, count in sorted(counts.items())]
     return [*lines, f"last launch failed: {fleet.failure.message}"] if fleet.failure else lines
 
 

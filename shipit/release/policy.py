@@ -21,4 +21,4 @@ class Policy:
     keep_fleets: int = 1
     settle_seconds: float = 60.0
     floor: int = 0
-    poll_seconds: float = 2.5
+    poll_seconds: float = 2.0

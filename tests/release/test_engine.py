@@ -91,7 +91,7 @@ def test_rollback_to_a_version_whose_fleet_is_gone_launches_its_image(company: C
 
 def test_rollback_without_an_earlier_version_is_refused(company: Company) -> None:
     company.release("v1")
-    with pytest.raises(Refused, match="no earlier version"):
+    with pytest.raises(Refused, match="no earlier fleet"):
         company.rollback()
 
 
