@@ -1,25 +1,33 @@
-"""shipit.yml -> Config: found, read, overlaid with the environment, checked, with line and column for every complaint."""
+"""shipit.yml -> Config. A file that was checked before is not checked again: what came out is kept by content.
+
+Checking costs more than a whole rollback otherwise takes, since it imports a YAML reader and pydantic. The key of what is
+kept covers the bytes of the file, the environment, its built-in overlay and shipit's own rules, so it cannot be stale.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+from shipit import __version__
 from shipit.errors import UsageError
-from shipit.settings import Settings
+
+if TYPE_CHECKING:
+    from shipit.settings import Settings
 
 FILE_NAME = "shipit.yml"
-DEFAULT_ENVIRONMENT = "production"
-Raw = Mapping[str, Any]
+_RULES = ("settings.py", "checked.py", "schedule.py")
+_SECTION = "section"
+
+
+class Values(SimpleNamespace):
+    """One section of checked settings: the attributes of the class of that name in `shipit.settings`, and no more."""
 
 
 @dataclass(frozen=True)
@@ -36,36 +44,6 @@ class Config:
         return self.settings.app
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A part of the file: which keys lead to it, so that a complaint can be given line and column."""
-
-    path: Path
-    root: CommentedMap
-
-    def at(self, *keys: object) -> str:
-        """`shipit.yml:12:5`: position of the deepest of the keys that is in the file."""
-        node: Any = self.root
-        line, column = 0, 0
-        for key in keys:
-            if isinstance(node, CommentedMap) and key in node:
-                line, column = node.lc.key(key)
-            elif isinstance(node, list) and isinstance(key, int) and key < len(node):
-                line, column = node.lc.item(key)  # type: ignore[attr-defined]
-            else:
-                break
-            node = node[key]
-        return f"{self.path.name}:{line + 1}:{column + 1}"
-
-    def holds(self, *keys: object) -> bool:
-        node: Any = self.root
-        for key in keys:
-            if not isinstance(node, CommentedMap) or key not in node:
-                return False
-            node = node[key]
-        return True
-
-
 def find_config(start: Path) -> Path:
     """The nearest shipit.yml from `start` upwards, not beyond the root of the git repository."""
     for folder in (start, *start.parents):
@@ -73,133 +51,85 @@ def find_config(start: Path) -> Path:
             return folder / FILE_NAME
         if (folder / ".git").exists():
             break
-    raise UsageError(
-        f"no {FILE_NAME} in {start} or above it",
-        "",
-        f"write one with `shipit init`, or name it: --config PATH/{FILE_NAME}",
-    )
+    what = f"no {FILE_NAME} in {start} or above it"
+    raise UsageError(what, "", f"write one with `shipit init`, or name it: --config PATH/{FILE_NAME}")
 
 
-def load_config(path: Path, env: str | None = None, builtin: Mapping[str, Raw] | None = None) -> Config:
+def load_config(path: Path, env: str | None = None, builtin: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
     """Reads and checks the file for one environment.
 
     `env` None means: the only environment of the file, or `production` when it has none. `builtin` are overlays of
     environments that need no entry in the file; the file's own entry is laid over them.
     Raises `UsageError` that lists every complaint with line, column, key, what was expected and an example.
     """
-    root = _read(path)
-    place = _Place(path, root)
-    overlays = _overlays(place)
-    known = {**{name: {} for name in builtin or {}}, **overlays}
-    chosen = env or _only_environment(place, overlays)
-    if overlays and chosen not in known:
-        raise UsageError(
-            f"{place.at('environments')}: there is no environment {chosen!r}",
-            f"known: {', '.join(known)}",
-            "--env NAME",
-        )
-    base = {key: value for key, value in root.items() if key != "environments"}
-    for name in overlays:
-        _check(place, name, _merge(_merge(base, (builtin or {}).get(name, {})), overlays[name]))
-    merged = _merge(_merge(base, (builtin or {}).get(chosen, {})), overlays.get(chosen, {}))
-    return Config(_check(place, chosen, merged), chosen, path.parent.resolve(), path)
+    kept = _cache_file(_read(path), path, env, builtin or {})
+    found = _recall(kept)
+    if found is None:
+        from shipit.checked import check_config
+
+        settings, chosen = check_config(path, env, builtin or {})
+        found = {"env": chosen, "settings": _encoded(settings)}
+        _keep(kept, found)
+    return Config(cast("Settings", _decoded(found["settings"])), found["env"], path.parent.resolve(), path)
 
 
-def with_settings(config: Config, **changes: Mapping[str, object]) -> Config:
-    """The config with some settings of some sections replaced, checked again: `with_settings(c, fleet={"size": 4})`."""
-    merged = _merge(config.settings.model_dump(exclude_unset=True), changes)
-    return replace(config, settings=Settings.model_validate(merged))
+def as_document(values: object) -> Any:
+    """Settings, or a section of them, as plain JSON values."""
+    if isinstance(values, SimpleNamespace):
+        return {key: as_document(value) for key, value in vars(values).items()}
+    return list(values) if isinstance(values, tuple) else values
 
 
-def _read(path: Path) -> CommentedMap:
+def _read(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8")
-        root = YAML(typ="rt", pure=True).load(text)
+        return path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", "", "shipit init") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"{path} cannot be read", str(error)) from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
-        raise UsageError(f"{where}: not valid YAML", str(error.problem or error.context).splitlines()[0]) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path.name}: not valid YAML", str(error).splitlines()[0]) from error
-    if not isinstance(root, CommentedMap):
-        raise UsageError(
-            f"{path.name}:1:1: expected keys such as `app: hello`", f"got {type(root).__name__}", "shipit init"
-        )
-    return root
 
 
-def _overlays(place: _Place) -> dict[str, Raw]:
-    overlays = place.root.get("environments") or {}
-    if not isinstance(overlays, Mapping):
-        raise UsageError(
-            f"{place.at('environments')}: environments: expected a name with settings below it", f"got {overlays!r}"
-        )
-    for name, overlay in overlays.items():
-        if overlay is not None and not isinstance(overlay, Mapping):
-            where = place.at("environments", name)
-            raise UsageError(f"{where}: environments.{name}: expected settings below it", f"got {overlay!r}")
-    return {str(name): overlay or {} for name, overlay in overlays.items()}
+def _cache_file(text: bytes, path: Path, env: str | None, builtin: Mapping[str, Any]) -> Path:
+    rules = [Path(__file__).with_name(name).stat() for name in _RULES]
+    facts = [__version__, path.name, env, builtin, [(rule.st_mtime_ns, rule.st_size) for rule in rules]]
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + text).hexdigest()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "shipit" / f"config-{key[:32]}.json"
 
 
-def _only_environment(place: _Place, overlays: Mapping[str, Raw]) -> str:
-    if len(overlays) > 1:
-        raise UsageError(
-            f"{place.path.name} has several environments", f"they are {', '.join(overlays)}", "choose one: --env NAME"
-        )
-    return next(iter(overlays), DEFAULT_ENVIRONMENT)
-
-
-def _merge(base: Raw, over: Raw) -> dict[str, Any]:
-    """`over` laid over `base`, sections key by key; lists are replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _check(place: _Place, env: str, merged: Raw) -> Settings:
+def _recall(kept: Path) -> dict[str, Any] | None:
+    """None when it is not there, or not readable: then the file is checked again."""
     try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        complaints = [_complaint(place, env, detail) for detail in error.errors(include_url=False)]
-        what = complaints[0] if len(complaints) == 1 else "\n".join(["shipit.yml is not valid:", *complaints])
-        raise UsageError(what, "", "docs/configuration.md lists every key") from error
+        found: dict[str, Any] = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        return None
+    return found
 
 
-def _complaint(place: _Place, env: str, detail: Any) -> str:
-    keys: Sequence[Any] = detail["loc"]
-    in_file = ("environments", env, *keys) if place.holds("environments", env, *keys[:1]) else tuple(keys)
-    section, field = _field(keys)
-    where, name = place.at(*in_file), ".".join(str(key) for key in keys) or "shipit.yml"
-    if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(keys[-1]), section.model_fields, n=1, cutoff=0.5)
-        hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(section.model_fields)}"
-        return f"{where}: {name}: unknown key; {hint}"
-    if detail["type"] == "missing":
-        return f"{where}: {name} is missing: {field.description if field else ''}{_example(field)}"
-    expected = detail["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(detail["input"], (Mapping, BaseModel)) else f" (got {detail['input']!r})"
-    return f"{where}: {name}: {expected}{got}{_example(field)}"
+def _keep(kept: Path, found: Mapping[str, Any]) -> None:
+    """Written aside and moved, so that nobody reads half of it; a home that cannot be written costs only time."""
+    draft = kept.with_suffix(f".{os.getpid()}")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(found))
+        draft.replace(kept)
+    except OSError:
+        draft.unlink(missing_ok=True)
 
 
-def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """The section that the keys lead to, and the field in it."""
-    section: type[BaseModel] = Settings
-    field: FieldInfo | None = None
-    for key in keys:
-        field = section.model_fields.get(str(key))
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        below = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if field is None or not below:
-            break
-        section = below[0]
-    return section, field
+def _encoded(value: Any) -> Any:
+    """JSON in which a section can be told from a mapping that the user wrote."""
+    fields = getattr(type(value), "model_fields", None)
+    if fields is not None:
+        return {_SECTION: {name: _encoded(getattr(value, name)) for name in fields}}
+    return value if not isinstance(value, dict) else {"mapping": value}
 
 
-def _example(field: FieldInfo | None) -> str:
-    return f", for example: {field.examples[0]}" if field and field.examples else ""
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, dict):
+        return value
+    if _SECTION in value:
+        return Values(**{name: _decoded(inner) for name, inner in value[_SECTION].items()})
+    return value["mapping"]

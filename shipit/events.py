@@ -1,27 +1,29 @@
 """What happened, as it is printed, stored and shown: history, CLI and web page all read these.
 
-Each event is one JSON object on one line; `kind` says which. The last one of a command is of kind `ending`.
+Each event is one JSON object on one line; `kind` says which. The last one of a command is of kind `ending`. Plain dataclasses,
+so that a command that only writes them does not pay for importing pydantic; what is read back is checked by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from functools import cache
+from typing import Any, Literal
 
 from shipit.model import Ending
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
+@dataclass(frozen=True, kw_only=True)
+class _Event:
     at: datetime
     app: str = ""
     env: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Started(_Event):
     """A command began to work towards a goal."""
 
@@ -34,6 +36,7 @@ class Started(_Event):
     where: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
 class StepBegan(_Event):
     """A step of the plan is being done; `sentence` is the step in English."""
 
@@ -43,6 +46,7 @@ class StepBegan(_Event):
     fleet: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Progress(_Event):
     """Why it is still waiting, in words; sent when the words change."""
 
@@ -51,6 +55,7 @@ class Progress(_Event):
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class BakeLine(_Event):
     """A line of the bake's output."""
 
@@ -59,13 +64,15 @@ class BakeLine(_Event):
     important: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
 class Shifted(_Event):
     """The split that the balancer now has, read back after a write: percent by version."""
 
     kind: Literal["shifted"] = "shifted"
-    split: dict[str, float]
+    split: Mapping[str, float]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Note(_Event):
     """Something that the user should know but that stops nothing."""
 
@@ -73,15 +80,15 @@ class Note(_Event):
     text: str
 
 
-class Phase(BaseModel):
+@dataclass(frozen=True)
+class Phase:
     """Where the seconds went: time spent in one kind of step."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ended(_Event):
     """How the command ended, who serves now, and what to type next."""
 
@@ -94,22 +101,40 @@ class Ended(_Event):
     where: str = ""
     started_at: datetime | None = None
     seconds: float = 0.0
-    serving: dict[str, float] = Field(default_factory=dict)
+    serving: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     next: str = ""
     phases: tuple[Phase, ...] = ()
 
 
-Event = Annotated[
-    Started | StepBegan | Progress | BakeLine | Shifted | Note | Ended,
-    Field(discriminator="kind"),
-]
+Event = Started | StepBegan | Progress | BakeLine | Shifted | Note | Ended
 Listener = Callable[[_Event], None]
+
+
+def to_document(event: _Event) -> dict[str, Any]:
+    """The event as plain JSON values; times as ISO 8601 with their zone."""
+    return {key: _plain(value) for key, value in asdict(event).items()}
+
+
+def to_json(event: _Event) -> str:
+    """The event on one line."""
+    return json.dumps(to_document(event))
 
 
 def parse_event(text: str) -> Event:
     """The event that a line of JSON holds. Raises pydantic's ValidationError."""
-    return _ADAPTER.validate_json(text)
+    event: Event = _adapter().validate_json(text)
+    return event
 
 
-_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+@cache
+def _adapter() -> Any:
+    from typing import Annotated
+
+    from pydantic import Field, TypeAdapter
+
+    return TypeAdapter(Annotated[Event, Field(discriminator="kind")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from shipit import naming
 from shipit.errors import ShipitError, Stopped, UsageError
@@ -16,8 +15,6 @@ from shipit.release.goal import Goal, Target, release_goal, rollback_goal, rollb
 from shipit.release.plan import Plan
 from shipit.schedule import parse_schedule
 from shipit.wiring import Shop
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,21 +30,18 @@ class Wanted:
 def release(shop: Shop, wanted: Wanted) -> Ended:
     """Makes the version serve; or, `staged`, makes its fleet ready without giving it a share."""
     command = "stage" if wanted.staged else "release"
-    return _reported(shop, command, lambda: _release_goal(shop, wanted), patient=False)
+    return _reported(shop, command, lambda seen: _release_goal(shop, wanted, seen), patient=False)
 
 
 def rollback(shop: Shop, to: str | None) -> Ended:
     """Makes an earlier version serve again."""
-    return _reported(shop, "rollback", lambda: _rollback_goal(shop, to), patient=False)
+    return _reported(shop, "rollback", lambda seen: _rollback_goal(shop, to, seen), patient=False)
 
 
 def retire(shop: Shop) -> Ended:
     """Deletes the parked fleets now, which gives up the instant way back."""
 
-    def goal() -> Goal:
-        return serving_goal(shop.engine.look(), retire_parked=True)
-
-    return _reported(shop, "retire", goal, patient=True)
+    return _reported(shop, "retire", lambda seen: serving_goal(seen, retire_parked=True), patient=True)
 
 
 def bake(shop: Shop, ref: str) -> Ended:
@@ -68,8 +62,9 @@ def bake(shop: Shop, ref: str) -> Ended:
 
 def plan(shop: Shop, wanted: Wanted) -> tuple[Goal, Plan]:
     """The steps that a release would take; changes nothing."""
-    goal = _release_goal(shop, wanted)
-    return goal, shop.engine.plan(goal, shop.engine.look(goal))
+    seen = shop.engine.look()
+    goal = _release_goal(shop, wanted, seen)
+    return goal, shop.engine.plan(goal, shop.engine.observer.deepened(seen, [goal.fleet] if goal.fleet else []))
 
 
 def way_back(shop: Shop, observed: Observed) -> Sequence[Target]:
@@ -77,9 +72,9 @@ def way_back(shop: Shop, observed: Observed) -> Sequence[Target]:
     return rollback_targets(observed, shop.images.all())
 
 
-def _release_goal(shop: Shop, wanted: Wanted) -> Goal:
+def _release_goal(shop: Shop, wanted: Wanted, seen: Observed) -> Goal:
     version, image = _version_and_image(shop, wanted)
-    goal = release_goal(version, image, shop.launch_digest, shop.engine.look(), _new_name(shop))
+    goal = release_goal(version, image, shop.launch_digest, seen, _new_name(shop))
     schedule = wanted.schedule or shop.config.settings.traffic.schedule
     return replace(goal, stages=parse_schedule(schedule), staged=wanted.staged)
 
@@ -98,26 +93,26 @@ def _version_and_image(shop: Shop, wanted: Wanted) -> tuple[Version, Image | Non
     return version, shop.baker.find(version)
 
 
-def _rollback_goal(shop: Shop, to: str | None) -> Goal:
+def _rollback_goal(shop: Shop, to: str | None, seen: Observed) -> Goal:
     """Images are only looked up when no fleet is the answer: a rollback must be quick and need few permissions."""
-    observed = shop.engine.look()
     name, digest = _new_name(shop), shop.launch_digest
     try:
-        return rollback_goal(observed, rollback_targets(observed), to, digest, name)
+        return rollback_goal(seen, rollback_targets(seen), to, digest, name)
     except ShipitError:
-        return rollback_goal(observed, way_back(shop, observed), to, digest, name)
+        return rollback_goal(seen, way_back(shop, seen), to, digest, name)
 
 
 def _new_name(shop: Shop) -> str:
     return naming.fleet_name(shop.config.app, shop.config.env, secrets.token_hex(8))
 
 
-def _reported(shop: Shop, command: str, choose: Callable[[], Goal], *, patient: bool) -> Ended:
+def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, patient: bool) -> Ended:
     """Chooses the goal, goes for it, tells and records how it ended."""
     shop.session.require_account(shop.config.settings.account)
-    goal = choose()
+    seen = shop.engine.look()
+    goal = choose(seen)
     started = _start(shop, command, goal.version, goal.fleet or "")
-    outcome = shop.engine.run(goal, patient=patient)
+    outcome = shop.engine.run(goal, seen, patient=patient)
     if outcome.ending is Ending.SUCCEEDED and command in ("release", "rollback"):
         outcome = replace(outcome, next=outcome.next or _undo(outcome.observed))
     return _end(shop, started, outcome.ending, outcome.reason, outcome.next, outcome)
@@ -148,10 +143,15 @@ def _end(
     shop: Shop, started: Started, ending: Ending, reason: str = "", next: str = "", outcome: Outcome | None = None
 ) -> Ended:
     now = shop.clock.now()
-    common = started.model_dump(exclude={"kind", "at", "fleet"})
     event = Ended(
-        **common,
         at=now,
+        app=started.app,
+        env=started.env,
+        command=started.command,
+        version=started.version,
+        commit=started.commit,
+        who=started.who,
+        where=started.where,
         ending=ending,
         started_at=started.at,
         seconds=round((now - started.at).total_seconds(), 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 
 from shipit.errors import UsageError
 from shipit.model import Stage
@@ -20,7 +21,7 @@ def parse_schedule(text: str) -> tuple[Stage, ...]:
     Raises `UsageError` with the offending part.
     """
     stages = tuple(_parse_stage(part.strip()) for part in text.split(","))
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         if after.percent <= before.percent:
             raise _bad(text, f"shares must grow, but {_share(after)} follows {_share(before)}")
     if stages[-1].percent != 100:

@@ -135,7 +135,9 @@ class Health(Section):
     @model_validator(mode="after")
     def _timeout_within_interval(self) -> Health:
         if self.timeout_seconds >= self.interval_seconds:
-            raise ValueError(f"timeout_seconds {self.timeout_seconds} must be less than interval_seconds {self.interval_seconds}")
+            raise ValueError(
+                f"timeout_seconds {self.timeout_seconds} must be less than interval_seconds {self.interval_seconds}"
+            )
         return self
 
 

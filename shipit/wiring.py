@@ -21,7 +21,7 @@ from shipit.aws.launching import Launcher
 from shipit.aws.record import DynamoRecord, NoRecord
 from shipit.aws.session import Session
 from shipit.aws.traffic import AwsTraffic, listener_of
-from shipit.config import Config, find_config, load_config
+from shipit.config import Config, as_document, find_config, load_config
 from shipit.errors import Stopped, UsageError
 from shipit.events import Listener
 from shipit.ports import Launch, Record
@@ -38,6 +38,7 @@ SANDBOX = "sandbox"
 # Long enough that the scheduled retirement lies in the future when AWS reads it.
 SHORTEST_KEEP_SECONDS = 120.0
 # Health settings that AWS never sees: changing one needs no new fleet.
+_SIZES = {"size", "min_size", "max_size"}
 _OURS_ALONE = {"steady_seconds", "deadline_seconds", "percent", "poll_seconds"}
 
 
@@ -138,16 +139,13 @@ class Shop:
     @cached_property
     def launch_digest(self) -> str:
         """Names everything about a launch but image, version and size: another digest, another fleet."""
-        settings = self.config.settings
-        sizes = {"size", "min_size", "max_size"}
+        settings = as_document(self.config.settings)
         facts: dict[str, Any] = {
-            "fleet": settings.fleet.model_dump(mode="json", exclude=sizes),
-            "health": settings.health.model_dump(
-                mode="json", exclude=_OURS_ALONE
-            ),
-            "environment": settings.run.environment,
-            "drain_seconds": settings.traffic.drain_seconds,
-            "user_data": _file_digest(self.config.folder, settings.fleet.user_data),
+            "fleet": {key: value for key, value in settings["fleet"].items() if key not in _SIZES},
+            "health": {key: value for key, value in settings["health"].items() if key not in _OURS_ALONE},
+            "environment": settings["run"]["environment"],
+            "drain_seconds": settings["traffic"]["drain_seconds"],
+            "user_data": _file_digest(self.config.folder, settings["fleet"]["user_data"]),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -228,7 +226,7 @@ def running_sandbox() -> State:
 def sandbox_settings() -> Mapping[str, Any]:
     """What `--env sandbox` lays over shipit.yml: where things are in the sandbox, and checks as fast as it allows."""
     state = running_sandbox()
-    source = {"id": state.base_image_id}
+    source = {"id": state.base_image_id, "name": None, "owners": []}
     bake = {
         "source_image": source,
         "ssh_username": "root",

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipit import naming
 from shipit.aws.errors import code_of, translated
 from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound, Refused
 from shipit.model import TargetState
-from shipit.settings import Settings
+
+if TYPE_CHECKING:
+    from shipit.settings import Settings
 
 # DescribeTags takes at most 20 ARNs (ELBv2 API).
 TAGS_PER_CALL = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipit import naming
 from shipit.aws.errors import code_of, message_of, translated
@@ -17,8 +17,10 @@ from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound, Refused, UsageError
 from shipit.model import Fleet, Version
 from shipit.ports import Clock, Launch
-from shipit.settings import Settings
 from shipit.wait import Pace, retried
+
+if TYPE_CHECKING:
+    from shipit.settings import Settings
 
 # EC2 RunInstances: user data is limited to 16 KB before base64.
 USER_DATA_LIMIT = 16 * 1024

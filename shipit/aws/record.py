@@ -13,7 +13,7 @@ from typing import Any
 from shipit.aws.errors import code_of, translated
 from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound
-from shipit.events import Ended, parse_event
+from shipit.events import Ended, parse_event, to_json
 from shipit.ports import Clock
 from shipit.wait import Pace, retried
 
@@ -37,7 +37,7 @@ class DynamoRecord:
         item = {
             "pk": {"S": self._key},
             "sk": {"S": f"event#{event.at.isoformat(timespec='milliseconds')}#{uuid.uuid4().hex[:8]}"},
-            "event": {"S": event.model_dump_json()},
+            "event": {"S": to_json(event)},
         }
         try:
             self._put(item)

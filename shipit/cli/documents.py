@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shipit.cli.output import paint, share_text
-from shipit.events import Ended
+from shipit.events import Ended, to_document
 from shipit.model import Exposure, Fleet, Observed
 from shipit.operations import way_back
 from shipit.release.goal import Goal, Target
@@ -79,7 +79,7 @@ def plan_text(goal: Goal, plan: Plan) -> str:
 
 
 def history_document(events: Sequence[Ended]) -> str:
-    return json.dumps([event.model_dump(mode="json") for event in events], indent=2)
+    return json.dumps([to_document(event) for event in events], indent=2)
 
 
 def history_text(events: Sequence[Ended]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from shipit.cli.common import Format
 
@@ -36,8 +36,10 @@ def share_text(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{version} {percent:g} %" for version, percent in shares.items()) or "nothing"
 
 
-def _print_json(event: object) -> None:
-    print(event.model_dump_json(), flush=True)  # type: ignore[attr-defined]
+def _print_json(event: Any) -> None:
+    from shipit.events import to_json
+
+    print(to_json(event), flush=True)
 
 
 class Lines:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from shipit.errors import ShipitError, Stopped
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
-from shipit.model import Ending, Image, Observed, Route, Split, Verdict
+from shipit.model import Ending, Image, Observed, Verdict
 from shipit.ports import Baker, Clock, Fleets, Traffic
 from shipit.release.act import DONE, Actor
 from shipit.release.goal import Goal, adopt, give_up
@@ -60,6 +60,15 @@ class Outcome:
     image: Image | None = None
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """Where the way to a goal ended: `goal` may have found a fleet or an image on the way."""
+
+    verdict: Verdict
+    goal: Goal
+    observed: Observed
+
+
 @dataclass
 class Engine:
     """Works towards one goal at a time. `emit` hears every step."""
@@ -81,83 +90,86 @@ class Engine:
         )
 
     def look(self, goal: Goal | None = None, *, all_health: bool = False) -> Observed:
-        also = [*goal.discard, *([goal.fleet] if goal.fleet else [])] if goal else []
-        return self.observer.look(also, all_health=all_health)
+        return self.observer.look(_concerned(goal) if goal else [], all_health=all_health)
 
     def plan(self, goal: Goal, observed: Observed) -> Plan:
         return plan(goal, observed, self.ports.clock.now(), self.policy)
 
-    def run(self, goal: Goal, *, patient: bool = False) -> Outcome:
+    def run(self, goal: Goal, seen: Observed, *, patient: bool = False) -> Outcome:
         """Goes for the goal and tidies up; never raises for what AWS or the app did, only for `Stopped` and refusals.
 
-        `patient` also waits for what needs time after the goal serves: draining, deletions.
+        `seen` is the look on which the goal was chosen. `patient` also waits for what needs time after the goal serves:
+        draining, deletions.
         """
-        before = self.look(goal)
+        before = self.observer.deepened(seen, _concerned(goal))
         refuse_foreign_route(before)
         try:
-            verdict = self._ship(goal, before)
+            arrival = self._ship(goal, before)
         except Stopped:
             raise
         except ShipitError as error:
-            return self._failed(goal, before, str(error.what), error)
-        if verdict.bad:
-            return self._failed(goal, before, verdict.reason, None)
-        return self._finish(goal, patient)
+            why = f"{error.what}: {error.why}" if error.why else error.what
+            return self._failed(goal, before, why, error.next)
+        if arrival.verdict.bad:
+            return self._failed(arrival.goal, before, self._in_context(arrival.verdict.reason), "")
+        return self._finish(arrival, patient)
 
-    def _ship(self, goal: Goal, seen: Observed | None = None) -> Verdict:
+    def _ship(self, goal: Goal, seen: Observed) -> Arrival:
         """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached."""
-        last, repeats = None, 0
+        observed, last, repeats = seen, None, 0
         while True:
-            observed, seen = seen or self.look(goal), None
-            if last is not None and goal.fleet and 0 < observed.split.percent(goal.fleet) < 100 and not goal.instant:
-                verdict = judge_canary(goal, observed, self.policy)
-                if verdict.bad:
-                    return verdict
+            verdict = self._judge_share(goal, observed) if last else DONE
             steps = self.plan(goal, observed).ship
-            if not steps:
-                return DONE
+            if verdict.bad or not steps:
+                return Arrival(verdict, goal, observed)
             step = steps[0]
             repeats = repeats + 1 if step == last else 0
             self._slow_down(step, repeats)
             verdict = self._do(step, goal, observed)
             if verdict.bad:
-                return verdict
+                return Arrival(verdict, goal, observed)
             if isinstance(step, BakeImage) and self._actor.image:
                 goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
-            last = step
+            observed, last = self.look(goal), step
 
-    def _finish(self, goal: Goal, patient: bool) -> Outcome:
-        if self._actor.image:
-            goal = replace(goal, image_id=self._actor.image.id)
+    def _judge_share(self, goal: Goal, observed: Observed) -> Verdict:
+        """Between two stages: may the fleet keep the share that it has?"""
+        in_between = goal.fleet and 0 < observed.split.percent(goal.fleet) < 100 and not goal.instant
+        return judge_canary(goal, observed, self.policy) if in_between else DONE
+
+    def _finish(self, arrival: Arrival, patient: bool) -> Outcome:
         try:
-            left = self._tidy(goal, wait=patient)
+            left, observed = self._tidy(arrival.goal, arrival.observed, wait=patient)
         except Stopped:
             raise
         except ShipitError as error:
-            return self._outcome(Ending.SHIPPED_DIRTY, goal, error.what, error.next or "shipit retire")
+            return self._outcome(Ending.SHIPPED_DIRTY, arrival.observed, error.what, error.next or "shipit retire")
         if left and patient:
-            return self._outcome(Ending.SHIPPED_DIRTY, goal, left, "shipit retire")
-        return self._outcome(Ending.SUCCEEDED, goal)
+            return self._outcome(Ending.SHIPPED_DIRTY, observed, left, "shipit retire")
+        return self._outcome(Ending.SUCCEEDED, observed)
 
-    def _failed(self, goal: Goal, before: Observed, reason: str, error: ShipitError | None) -> Outcome:
+    def _failed(self, goal: Goal, before: Observed, why: str, next: str) -> Outcome:
         """What served before serves again, the failed fleet goes, and everything else stays as it was found."""
-        why = f"{reason}: {error.why}" if error and error.why else reason
-        if self._heard and self._heard not in why and error is None:
-            why = f"{why}; before that: {self._heard}"
-        self._explain(goal, why)
         back = give_up(goal, before)
         mine = back.discard | {back.fleet or "", goal.fleet or ""}
+        observed = before
         try:
-            returned = self._ship(back)
-            left = self._tidy(back, wait=True, only=frozenset(mine)) if not returned.bad else returned.reason
+            self._explain(goal, why)
+            returned = self._ship(back, self.look(back))
+            left, observed = returned.verdict.reason, returned.observed
+            if not returned.verdict.bad:
+                left, observed = self._tidy(back, observed, wait=True, only=frozenset(mine))
         except Stopped:
             raise
         except ShipitError as second:
             left = f"{second.what}: {second.why}" if second.why else second.what
-        next_ = error.next if error else ""
         if left:
-            return self._outcome(Ending.FAILED_DIRTY, back, f"{why}; and then: {left}", "shipit status")
-        return self._outcome(Ending.FAILED_CLEAN, back, why, next_)
+            return self._outcome(Ending.FAILED_DIRTY, observed, f"{why}; and then: {left}", "shipit status")
+        return self._outcome(Ending.FAILED_CLEAN, observed, why, next)
+
+    def _in_context(self, reason: str) -> str:
+        """A verdict may only say that the wait is over; what was heard last says what was wrong."""
+        return reason if not self._heard or self._heard in reason else f"{reason}; before that: {self._heard}"
 
     def _explain(self, goal: Goal, why: str) -> None:
         """Says at once what went wrong, with the last words of a sick instance, before the way home is taken."""
@@ -170,26 +182,29 @@ class Engine:
     def _note(self, text: str) -> None:
         self.emit(Note(at=self.ports.clock.now(), app=self.app, env=self.env, text=text))
 
-    def _tidy(self, goal: Goal, *, wait: bool, only: frozenset[str] | None = None) -> str:
-        """Does the tidying steps; returns what is left, in words. Without `wait`, steps that only wait are left to the next
-        command, and so is what comes after them for the same fleet.
+    def _tidy(
+        self, goal: Goal, seen: Observed, *, wait: bool, only: frozenset[str] | None = None
+    ) -> tuple[str, Observed]:
+        """Does the tidying steps; returns what is left, in words, and the last look.
+
+        Without `wait`, steps that only wait are left to the next command, and so is what comes after them for the same
+        fleet. `only` limits it to steps for these fleets.
         """
         self._actor.patient = wait
         given_up: dict[str, str] = {}
-        last, repeats = None, 0
+        observed, last, repeats = seen, None, 0
         while True:
-            observed = self.look(goal)
             steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
             batch = _possible_now(steps, set(given_up), wait)
             if not batch:
-                return "; ".join(given_up.values())
+                return "; ".join(given_up.values()), observed
             repeats = repeats + 1 if batch[0] == last else 0
             self._slow_down(batch[0], repeats)
             for step in batch:
                 verdict = self._do(step, goal, observed)
                 if verdict.bad:
                     given_up[step.about] = verdict.reason
-            last = batch[0]
+            observed, last = self.look(goal), batch[0]
 
     def _do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
         refuse_harm(step, observed)
@@ -215,11 +230,7 @@ class Engine:
         if repeats:
             self.ports.clock.sleep(self.policy.poll_seconds)
 
-    def _outcome(self, ending: Ending, goal: Goal, reason: str = "", next: str = "") -> Outcome:
-        try:
-            observed = self.look(goal)
-        except ShipitError:
-            observed = Observed(Route(Split()))
+    def _outcome(self, ending: Ending, observed: Observed, reason: str = "", next: str = "") -> Outcome:
         phases = tuple(Phase(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items())
         return Outcome(ending, observed, reason, next, phases, self._actor.image)
 
@@ -230,6 +241,10 @@ class Engine:
 
     def _shifted(self, observed: Observed) -> None:
         self.emit(Shifted(at=self.ports.clock.now(), app=self.app, env=self.env, split=shares(observed)))
+
+
+def _concerned(goal: Goal) -> list[str]:
+    return [*goal.discard, *([goal.fleet] if goal.fleet else [])]
 
 
 def shares(observed: Observed) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from shipit.model import Fleet, Observed, Split
@@ -28,11 +29,21 @@ class Observer:
         """
         route = self._traffic.observe()
         fleets = self._fleets.observe(about)
-        concerned = set(fleets) if all_health else {*about, *route.split.serving} & set(fleets)
-        seen: Mapping[str, Fleet] = {
-            name: self._fleets.with_health(fleet) if name in concerned else fleet for name, fleet in fleets.items()
+        observed = Observed(route, fleets, self._since(route.split), frozenset(self._trusted))
+        return self._with_health(observed, set(fleets) if all_health else {*about, *route.split.serving})
+
+    def deepened(self, observed: Observed, about: Sequence[str]) -> Observed:
+        """The same look with the health of these fleets as well, and with those that it did not look for."""
+        missing = [name for name in about if name not in observed.fleets]
+        found = self._fleets.observe(missing) if missing else {}
+        fleets = {**observed.fleets, **{name: found[name] for name in missing if name in found}}
+        return self._with_health(replace(observed, fleets=fleets), set(about))
+
+    def _with_health(self, observed: Observed, names: set[str]) -> Observed:
+        fleets: Mapping[str, Fleet] = {
+            name: self._fleets.with_health(fleet) if name in names else fleet for name, fleet in observed.fleets.items()
         }
-        return Observed(route, seen, self._since(route.split), frozenset(self._trusted))
+        return replace(observed, fleets=fleets)
 
     def refresh(self, name: str) -> Fleet | None:
         """One fleet with its health, as it is now: cheaper than a whole look while waiting for it."""

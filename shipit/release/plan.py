@@ -70,7 +70,7 @@ def split_at(goal_fleet: str, percent: Fraction, observed: Observed) -> Split:
     weights[goal_fleet] = share if blues else 100
     room = GROUPS_PER_ACTION - len(observed.route.foreign) - len(weights)
     idle = [name for name in observed.split.weights if name not in weights]
-    return Split({**weights, **dict.fromkeys(idle[:max(0, room)], 0)})
+    return Split({**weights, **dict.fromkeys(idle[: max(0, room)], 0)})
 
 
 def _ship(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[Step]:

@@ -38,17 +38,21 @@ class Company:
         goal = release_goal(version, self.cloud.find(version), DIGEST, self.look(), f"fleet-{self._names}-{name}")
         return replace(goal, stages=parse_schedule(schedule), staged=staged)
 
+    def run(self, goal: Goal, *, patient: bool = False) -> Outcome:
+        engine = self.engine()
+        return engine.run(goal, engine.look(), patient=patient)
+
     def release(self, name: str, schedule: str = "100%") -> Outcome:
-        return self.engine().run(self.goal(name, schedule))
+        return self.run(self.goal(name, schedule))
 
     def rollback(self, to: str | None = None) -> Outcome:
         self._names += 1
         observed = self.look()
         targets = rollback_targets(observed, self.cloud.images.values())
-        return self.engine().run(rollback_goal(observed, targets, to, DIGEST, f"fleet-{self._names}"))
+        return self.run(rollback_goal(observed, targets, to, DIGEST, f"fleet-{self._names}"))
 
     def retire(self) -> Outcome:
-        return self.engine().run(serving_goal(self.look(), retire_parked=True), patient=True)
+        return self.run(serving_goal(self.look(), retire_parked=True), patient=True)
 
     def plan(self, goal: Goal) -> Plan:
         return self.engine().plan(goal, self.look())

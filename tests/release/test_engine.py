@@ -221,7 +221,7 @@ def test_a_release_goes_on_where_another_process_died(company: Company) -> None:
 
 def test_staging_gives_no_share_and_releasing_it_afterwards_launches_nothing(company: Company) -> None:
     company.release("v1")
-    company.engine().run(company.goal("v2", staged=True))
+    company.run(company.goal("v2", staged=True))
     assert company.serving == {"v1": 100}
     assert company.cloud.preview is not None
     company.cloud.writes.clear()
