@@ -226,7 +226,7 @@ def running_sandbox() -> State:
 def sandbox_settings() -> Mapping[str, Any]:
     """What `--env sandbox` lays over shipit.yml: where things are in the sandbox, and checks as fast as it allows."""
     state = running_sandbox()
-    source = {"id": state.base_image_id, "name": None, "owners": []}
+    source: dict[str, Any] = {"id": state.base_image_id, "name": None, "owners": []}
     bake = {
         "source_image": source,
         "ssh_username": "root",

@@ -84,9 +84,11 @@ def rollback_goal(observed: Observed, targets: Iterable[Target], to: str | None,
 
 
 def give_up(goal: Goal, before: Observed) -> Goal:
-    """After a failure: what served before the release serves again, at once, and the failed fleet goes."""
+    """After a failure: what served before the release serves again, at once, and the failed fleet goes; but not one that
+    had served everybody before: it stays what it was, a way back.
+    """
     served = next((f for f in before.serving_fleets() if f.name != goal.fleet), None)
-    failed = frozenset({goal.fleet} if goal.fleet and goal.fleet not in before.split.serving else ())
+    failed = frozenset({goal.fleet} if goal.fleet and not _proven(goal.fleet, before) else ())
     if served is None:
         return Goal(goal.version, None, instant=True, discard=failed)
     return Goal(served.version, served.name, served.image_id, served.launch_digest, instant=True, discard=failed)
@@ -107,6 +109,11 @@ def _leading(observed: Observed, *, canary_counts: bool = True) -> Fleet | None:
     if canary_counts and arriving and len(serving) > 1:
         return arriving[0]
     return serving[0] if serving else None
+
+
+def _proven(name: str, before: Observed) -> bool:
+    fleet = before.fleets.get(name)
+    return name in before.split.serving or (fleet is not None and fleet.exposure is Exposure.ALL)
 
 
 def _is(fleet: Fleet, goal: Goal) -> bool:

@@ -1,0 +1,101 @@
+"""All the parts of one sandbox, put together and taken apart in the right order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from ipaddress import IPv4Network
+from typing import Any
+
+from moto.elbv2.models import elbv2_backends
+
+from shipit.sandbox import ec2, elbv2
+from shipit.sandbox.api import Api, Call
+from shipit.sandbox.autoscaling import api as autoscaling_api
+from shipit.sandbox.autoscaling.service import AutoScaling
+from shipit.sandbox.inside import Inside
+from shipit.sandbox.links import Ec2Link, GroupsLink, UtcClock, endpoint
+from shipit.sandbox.patience import wait_for_named
+from shipit.sandbox.seams import Balancer, Machines
+from shipit.sandbox.seed import Seeded, seed
+from shipit.sandbox.wire import Server
+
+# How long a stopping instance's units may take; people wait for `terminated`, tests more than once.
+_GRACE_SECONDS = {False: 10.0, True: 3.0}
+
+
+class Cloud:
+    """One running sandbox. `network` is where its instances live; `api` is open to whoever wants to stand `around`
+    calls.
+    """
+
+    def __init__(
+        self, region: str, machines: Machines, balancer: Balancer, network: IPv4Network, *, fast: bool
+    ) -> None:
+        self.region = region
+        self.network = network
+        self.balancer = balancer
+        self.ec2 = ec2.Ec2(region, machines, _GRACE_SECONDS[fast])
+        ec2.install(self.ec2)
+        self.load_balancing = elbv2.install(balancer, partial(endpoint, self.ec2), fast=fast)
+        self.ec2.instances.on_change(lambda instance_id, _: self.load_balancing.instance_changed(instance_id))
+        self.auto_scaling = AutoScaling(Ec2Link(self.ec2), GroupsLink(self.load_balancing), UtcClock())
+        autoscaling_api.install(self.auto_scaling)
+        self.auto_scaling.start()
+
+    def serve(self, pages: Mapping[tuple[str, str], Callable[[bytes], object]], port: int) -> tuple[Api, Server]:
+        """Opens the API on loopback; `port` 0 is any free one."""
+        locks = {"ec2": self.ec2.lock, "elbv2": self.load_balancing.lock}
+        api = Api(pages, locks, before=partial(wait_for_named, self.ec2), after=self._follow_stacks)
+        server = Server(api.answer, port)
+        server.start()
+        return api, server
+
+    def seed(self, api: Api, name: str) -> Seeded:
+        return seed(self.ec2, Inside(api, self.region), self.network, name)
+
+    def status(self) -> dict[str, Any]:
+        """Listeners with where they are reached, instances, target groups: for people and tests."""
+        return {
+            "listeners": [_listener(listener, self.balancer) for listener in self._listeners()],
+            "instances": [_instance(record) for record in self.ec2.instances.all() if record.state != "terminated"],
+            "target_groups": [_target_group(group, self.balancer) for group in self._groups()],
+        }
+
+    def _follow_stacks(self, call: Call) -> None:
+        """CloudFormation makes listeners and target groups without the ELBv2 API."""
+        if call.service == "cloudformation" and not call.action.startswith(("Describe", "Get", "List")):
+            self.load_balancing.sync()
+
+    def _groups(self) -> list[Any]:
+        return list(elbv2_backends[ec2.ACCOUNT][self.region].target_groups.values())
+
+    def _listeners(self) -> list[Any]:
+        balancers = list(elbv2_backends[ec2.ACCOUNT][self.region].load_balancers.values())
+        return [listener for balancer in balancers for listener in list(balancer.listeners.values())]
+
+    def close(self) -> None:
+        """Ends the loops first, so that nothing is launched into what goes away."""
+        self.auto_scaling.stop()
+        self.ec2.instances.close()
+
+
+def _instance(record: Any) -> dict[str, Any]:
+    tags = {tag["key"]: tag["value"] for tag in record.get_tags()}
+    return {
+        "id": record.id,
+        "address": record.private_ip,
+        "state": record.state,
+        "image_id": record.image_id,
+        "zone": record.availability_zone,
+        "name": tags.get("Name", ""),
+    }
+
+
+def _listener(listener: Any, balancer: Balancer) -> dict[str, Any]:
+    return {"arn": listener.arn, "port": int(listener.port), "url": balancer.front_door(listener.arn)}
+
+
+def _target_group(group: Any, balancer: Balancer) -> dict[str, Any]:
+    health = {one.target.id: one.state for one in balancer.health(group.arn)}
+    return {"name": group.name, "arn": group.arn, "targets": health}
