@@ -25,13 +25,13 @@ check: $(READY)  ## Lint and type-check
 	@$(BIN)/mypy
 
 torture: $(READY)  ## Long sweeps: many releases and rollbacks under load, large fleets
-	@$(BIN)/python bench/torture.py
+	@$(BIN)/python -m bench.torture
 
 golden: $(READY)  ## Rewrite the golden files; review the diff as prose
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -m 'not sandbox' -k golden
 
 bench: $(READY)  ## Measure, and print the figures
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench.run
 
 sizes:  ## Print the longest files and functions
 	@python3 bench/sizes.py

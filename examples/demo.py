@@ -154,7 +154,9 @@ def summary(history: Sequence[dict[str, object]], report: LoadReport) -> str:
         rows.append((f"{event['command']} {event['version']}", *cells, f"{event['seconds']:.1f}", str(event["ending"])))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    shares = ", ".join(f"{version} {count} ({100 * count / report.sent:.1f} %)" for version, count in sorted(report.versions.items()))
+    shares = ", ".join(
+        f"{version} {count} ({100 * count / report.sent:.1f} %)" for version, count in sorted(report.versions.items())
+    )
     return "\n".join(
         [
             "seconds by phase:",

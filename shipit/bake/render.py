@@ -133,7 +133,7 @@ def render_text(path: Path, names: Mapping[str, Any]) -> str:
 
 
 def _does_not_render(where: str, why: str) -> UsageError:
-    return UsageError(f"{where}: the template does not render", why, "docs/packer.md lists the names and filters")
+    return UsageError(f"{where}: the template does not render", why, "docs/bake.md lists the names and filters")
 
 
 def _names(config: Config, inputs: Inputs) -> dict[str, Any]:
