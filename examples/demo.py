@@ -139,6 +139,8 @@ def make_repository(folder: Path) -> None:
     subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
     for version in ("v1", "v2", "v3"):
         (folder / "VERSION").write_text(f"{version}\n")
+        if version == "v3":
+            (folder / "SICK").touch()
         subprocess.run([*git, "add", "--all"], check=True)
         subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", f"hello {version}"], check=True)
         subprocess.run([*git, "tag", version], check=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -103,7 +103,7 @@ def _rollback_goal(shop: Shop, to: str | None, seen: Observed) -> Goal:
 
 
 def _new_name(shop: Shop) -> str:
-    return naming.fleet_name(shop.config.app, shop.config.env, secrets.token_hex(8))
+    return naming.fleet_name(shop.config.app, shop.config.env, os.urandom(8).hex())
 
 
 def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, patient: bool) -> Ended:

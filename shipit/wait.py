@@ -1,18 +1,20 @@
 """Waiting with a deadline, a reason that is shown, and a way to stop: the only place with tenacity.
 
-tenacity reads a clock of its own for its time limits; here the probe decides when it has been too long, on our clock.
+tenacity reads a clock of its own for its time limits; here the probe decides when it has been too long, on our clock. It is
+imported when somebody waits: a rollback to a fleet that is alive does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_attempt, stop_never
+from typing import TYPE_CHECKING, TypeVar
 
 from shipit.model import Mood, Verdict
 from shipit.ports import Clock
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 Probe = Callable[[], Verdict]
@@ -35,6 +37,8 @@ def until(probe: Probe, clock: Clock, pace: Pace, told: Callable[[str], None]) -
 
     The probe owns the deadline: it must turn bad when it has been too long. Raises `errors.Stopped` as `clock.sleep` does.
     """
+    from tenacity import Retrying, retry_if_result, stop_never
+
     heard: list[str] = []
 
     def tell(state: RetryCallState) -> None:
@@ -55,6 +59,8 @@ def until(probe: Probe, clock: Clock, pace: Pace, told: Callable[[str], None]) -
 
 def retried(call: Callable[[], T], clock: Clock, when: Callable[[BaseException], bool], attempts: int, pace: Pace) -> T:
     """Calls again while it raises what `when` holds for, at most `attempts` times; the last error gets out."""
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
     retrying = Retrying(
         retry=retry_if_exception(when),
         wait=lambda state: pace.seconds(state.attempt_number),

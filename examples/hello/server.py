@@ -7,7 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 VERSION = (HERE / "VERSION").read_text().strip()
-SICK = (HERE / "SICK").exists() or VERSION == "v3"
+SICK = (HERE / "SICK").exists()
 
 
 class Handler(BaseHTTPRequestHandler):

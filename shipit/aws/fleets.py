@@ -128,15 +128,18 @@ class AwsFleets:
         self._update(name, MinSize=0, DesiredCapacity=0)
 
     def delete(self, name: str, *, at_once: bool) -> bool:
+        """The group goes last: it carries the tags by which a deletion that was cut short is found and finished."""
         group = self._find(name)
-        if group is not None:
-            if group["Instances"] and not at_once:
-                return False
-            if not group.get("Status") and not self._delete_group(name, at_once):
-                return False
-            if self._find(name) is not None:
-                return False
-        return self._groups.delete(name) and self._launcher.delete_template(name)
+        if group is not None and group["Instances"] and not at_once:
+            return False
+        if not self._groups.delete(name):
+            return False
+        self._launcher.delete_template(name)
+        if group is None:
+            return True
+        if not group.get("Status") and not self._delete_group(name, at_once):
+            return False
+        return self._find(name) is None
 
     def last_words(self, instance_id: str) -> Sequence[str]:
         return last_lines(self._session.client("ec2"), instance_id)

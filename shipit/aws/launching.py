@@ -73,15 +73,14 @@ class Launcher:
             return Fleet(name, Version(name), "", whole=False)
         return None
 
-    def delete_template(self, name: str) -> bool:
-        """True: it is gone."""
+    def delete_template(self, name: str) -> None:
+        """Deletes the launch template with all its versions; one that is gone is fine."""
         try:
             with translated(f"deleting launch template {name}"):
                 self._ec2.delete_launch_template(LaunchTemplateName=name)
         except CloudError as error:
             if not code_of(error).startswith(("InvalidLaunchTemplateName.NotFound", "InvalidLaunchTemplateId")):
                 raise
-        return True
 
     def _check_settings(self) -> None:
         if not self._settings.fleet.subnets:

@@ -6,7 +6,7 @@ failure here is told and stops nothing.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +36,7 @@ class DynamoRecord:
     def append(self, event: Ended) -> None:
         item = {
             "pk": {"S": self._key},
-            "sk": {"S": f"event#{event.at.isoformat(timespec='milliseconds')}#{uuid.uuid4().hex[:8]}"},
+            "sk": {"S": f"event#{event.at.isoformat(timespec='milliseconds')}#{os.urandom(4).hex()}"},
             "event": {"S": to_json(event)},
         }
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from shipit import __version__
@@ -35,6 +36,7 @@ class Session:
         import botocore.session
 
         session = botocore.session.Session(profile=self._profile)
+        session.register_component("data_loader", _quick_loader())
         region = self._region or os.environ.get("AWS_REGION")
         if region:
             session.set_config_variable("region", region)
@@ -84,3 +86,24 @@ class Session:
                 f"shipit.yml says account {wanted}",
                 "choose other credentials: AWS_PROFILE=NAME",
             )
+
+
+def _quick_loader() -> Any:
+    """botocore's loader without its search through the folders of all 400 services before it opens the one that is wanted:
+    that search takes longer than anything else in making a client.
+    """
+    import botocore.loaders
+
+    class Loader(botocore.loaders.Loader):
+        def list_available_services(self, type_name: str) -> Any:
+            return _Anything()
+
+    extra = os.environ.get("AWS_DATA_PATH", "")
+    return Loader(extra_search_paths=[str(Path(part).expanduser()) for part in extra.split(os.pathsep) if part])
+
+
+class _Anything:
+    """Contains every name; a service that does not exist is found out when its model is opened."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
