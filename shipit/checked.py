@@ -6,6 +6,7 @@ Needs ruamel.yaml and pydantic, so it is imported only for a file that was not c
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from shipit.errors import UsageError
-from shipit.settings import Settings
+from shipit.settings import MEANINGS, Settings
 
 DEFAULT_ENVIRONMENT = "production"
+DEEPEST = 12
 Raw = Mapping[str, Any]
 
 
@@ -45,10 +47,16 @@ class _Place:
             node = node[key]
         return f"{self.path.name}:{line + 1}:{column + 1}"
 
+    def environment(self, name: str) -> object:
+        """The key of an environment as the file has it: a number stays one."""
+        names = self.root.get("environments") or {}
+        return next((key for key in names if str(key) == name), name)
+
     def holds(self, *keys: object) -> bool:
         node: Any = self.root
         for key in keys:
-            if not isinstance(node, CommentedMap) or key not in node:
+            inside = isinstance(node, CommentedMap) and key in node
+            if not inside and not (isinstance(node, list) and isinstance(key, int) and key < len(node)):
                 return False
             node = node[key]
         return True
@@ -88,11 +96,24 @@ def _read(path: Path) -> CommentedMap:
         raise UsageError(f"{where}: not valid YAML", str(error.problem or error.context).splitlines()[0]) from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{path.name}: not valid YAML", str(error).splitlines()[0]) from error
+    _refuse_cycles(path, root, ())
     if not isinstance(root, CommentedMap):
         raise UsageError(
             f"{path.name}:1:1: expected keys such as `app: hello`", f"got {type(root).__name__}", "shipit init"
         )
     return root
+
+
+def _refuse_cycles(path: Path, node: object, above: tuple[int, ...]) -> None:
+    """An alias may stand for a part that contains it; no shipit.yml means that."""
+    if id(node) in above or len(above) > DEEPEST:
+        raise UsageError(
+            f"{path.name}: a part of the file contains itself, or is nested too deeply", "", "write it out"
+        )
+    if isinstance(node, (Mapping, list)):
+        children = node.values() if isinstance(node, Mapping) else node
+        for child in children:
+            _refuse_cycles(path, child, (*above, id(node)))
 
 
 def _overlays(place: _Place) -> dict[str, Raw]:
@@ -136,18 +157,51 @@ def _check(place: _Place, env: str, merged: Raw) -> Settings:
 
 def _complaint(place: _Place, env: str, detail: Any) -> str:
     keys: Sequence[Any] = detail["loc"]
-    in_file = ("environments", env, *keys) if place.holds("environments", env, *keys[:1]) else tuple(keys)
     section, field = _field(keys)
-    where, name = place.at(*in_file), ".".join(str(key) for key in keys) or "shipit.yml"
+    where = place.at(*_in_file(place, env, keys))
+    name = ".".join(str(key) for key in keys) or "shipit.yml"
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(keys[-1]), section.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(section.model_fields)}"
         return f"{where}: {name}: unknown key; {hint}"
     if detail["type"] == "missing":
         return f"{where}: {name} is missing: {field.description if field else ''}{_example(field)}"
-    expected = detail["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(detail["input"], (Mapping, BaseModel)) else f" (got {detail['input']!r})"
-    return f"{where}: {name}: {expected}{got}{_example(field)}"
+    return f"{where}: {name}: {_expected(detail, section)}{_got(detail['input'])}{_example(field)}"
+
+
+def _in_file(place: _Place, env: str, keys: Sequence[Any]) -> tuple[Any, ...]:
+    """The keys as they lead to the value in the file: through the environment's overlay if that sets it, else the base."""
+    overlay = ("environments", place.environment(env))
+    set_here = place.holds(*overlay, *keys) or (place.holds(*overlay, *keys[:1]) and not place.holds(*keys))
+    return (*overlay, *keys) if keys and set_here else tuple(keys)
+
+
+def _expected(detail: Any, section: type[BaseModel]) -> str:
+    """What was expected, in words of YAML."""
+    kind = detail["type"]
+    if kind == "string_pattern_mismatch":
+        return f"expected {MEANINGS[detail['ctx']['pattern']]}"
+    if kind == "string_type":
+        return 'expected text; put it in quotes: "…"'
+    if kind in ("model_type", "model_attributes_type"):
+        return f"expected keys below it: {', '.join(section.model_fields)}"
+    return _KINDS.get(kind) or str(detail["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
+
+
+_KINDS = {
+    "tuple_type": "expected a list: [a, b]",
+    "dict_type": "expected names with values: {NAME: value}",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
+
+
+def _got(value: object) -> str:
+    """The value, cut short: a file of a few lines can stand for gigabytes."""
+    return "" if isinstance(value, (Mapping, BaseModel)) or value is None else f" (got {reprlib.repr(value)})"
 
 
 def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:

@@ -11,6 +11,7 @@ from shipit.model import Stage
 
 EXAMPLE = "5% 30s, 25% 1m, 100%"
 AT_ONCE = (Stage(Fraction(100)),)
+LONGEST_HOLD_SECONDS = 30 * 24 * 3600.0
 _STAGE = re.compile(r"(?P<percent>\d{1,3}(\.\d)?)\s*%(\s+(?P<hold>\d+(\.\d+)?)\s*(?P<unit>s|m|h))?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -48,7 +49,10 @@ def _parse_stage(part: str) -> Stage:
     percent = Fraction(match["percent"])
     if not 0 < percent <= 100:
         raise _bad(part, "a share is more than 0% and at most 100%")
-    return Stage(percent, float(match["hold"]) * _SECONDS[match["unit"]] if match["hold"] else 0.0)
+    hold_seconds = float(match["hold"]) * _SECONDS[match["unit"]] if match["hold"] else 0.0
+    if hold_seconds > LONGEST_HOLD_SECONDS:
+        raise _bad(part, f"a stage is held at most {LONGEST_HOLD_SECONDS / _SECONDS['h'] / 24:g} days")
+    return Stage(percent, hold_seconds)
 
 
 def _share(stage: Stage) -> str:
@@ -59,8 +63,8 @@ def _hold(stage: Stage) -> str:
     seconds = stage.hold_seconds
     for unit in ("h", "m"):
         if seconds and seconds % _SECONDS[unit] == 0:
-            return f"{seconds / _SECONDS[unit]:g}{unit}"
-    return f"{seconds:g}s" if seconds else ""
+            return f"{seconds / _SECONDS[unit]:.12g}{unit}"
+    return f"{seconds:.12g}s" if seconds else ""
 
 
 def _bad(part: str, why: str) -> UsageError:

@@ -7,18 +7,41 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator, model_validator
 
 from shipit.errors import UsageError
 from shipit.schedule import EXAMPLE, parse_schedule
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+APP_NAME = r"^[a-z][a-z0-9-]{0,30}$"
+Name = Annotated[str, StringConstraints(pattern=APP_NAME)]
 SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
 SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
 ImageId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]+$")]
 ListenerArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener/app/.+$")]
 RuleArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener-rule/app/.+$")]
+# Strict: `size: true` is a mistake, not one instance.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
 EnvironmentKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+# What a pattern means, for complaints: pydantic can only show the pattern.
+MEANINGS = {
+    APP_NAME: "lower case letters, digits and hyphens, a letter first, at most 31",
+    r"^subnet-[0-9a-f]+$": "the id of a subnet",
+    r"^sg-[0-9a-f]+$": "the id of a security group",
+    r"^ami-[0-9a-f]+$": "the id of an AMI",
+    r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener/app/.+$": "the ARN of a listener of an Application Load Balancer",
+    r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener-rule/app/.+$": "the ARN of a rule of an Application Load Balancer",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "letters, digits and underscores, no digit first",
+    r"^[a-z_][a-z0-9_-]*$": "the name of a user",
+    r"^/[A-Za-z0-9_./-]+$": "an absolute path of letters, digits and . _ / -",
+    r"^/[^\s]*$": "a path that begins with / and has no blanks",
+    r"^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$": "status codes such as 200, 200,302 or 200-299",
+    r"^[a-z]{2}(-[a-z]+)+-\d$": "the name of an AWS region",
+    r"^\d{12}$": "12 digits in quotes",
+    r"^[A-Za-z0-9_.-]{3,255}$": "3 to 255 letters, digits and . _ -",
+}
 
 
 class Section(BaseModel):
@@ -71,7 +94,7 @@ class Bake(Section):
         default_factory=dict, description="Environment of the scripts. They are part of the fingerprint; no secrets."
     )
     folder: str = Field("/srv/app", description="Where the tree of the commit goes.", pattern=r"^/[A-Za-z0-9_./-]+$")
-    timeout_minutes: float = Field(30, description="Packer is stopped after this long.", gt=0, le=24 * 60)
+    timeout_minutes: Number = Field(30, description="Packer is stopped after this long.", gt=0, le=24 * 60)
 
 
 class Run(Section):
@@ -90,19 +113,21 @@ class FleetSettings(Section):
     """The instances of one version."""
 
     instance_type: str = Field("t3.micro", description="Instance type.", examples=["m7g.large"])
-    size: int = Field(
+    size: Whole = Field(
         2, description="Instances of the first fleet; later ones start at the serving fleet's.", ge=1, le=1000
     )
-    min_size: int | None = Field(None, description="MinSize once a fleet serves; `size` when left out.", ge=0, le=1000)
-    max_size: int | None = Field(None, description="MaxSize; twice `size` when left out.", ge=1, le=2000)
+    min_size: Whole | None = Field(
+        None, description="MinSize once a fleet serves; `size` when left out.", ge=0, le=1000
+    )
+    max_size: Whole | None = Field(None, description="MaxSize; twice `size` when left out.", ge=1, le=2000)
     subnets: tuple[SubnetId, ...] = Field((), description="Subnets, best in two zones of the load balancer.")
     security_groups: tuple[SecurityGroupId, ...] = Field((), description="Security groups of the instances.")
     instance_profile: str | None = Field(None, description="Name of the IAM instance profile.")
-    port: int = Field(8080, description="Port that the app listens on.", ge=1, le=65535)
+    port: Whole = Field(8080, description="Port that the app listens on.", ge=1, le=65535)
     user_data: str | None = Field(
         None, description="Shell script run as root at first boot, relative to shipit.yml.", examples=["deploy/boot.sh"]
     )
-    grace_seconds: int = Field(120, description="HealthCheckGracePeriod of the Auto Scaling group.", ge=0, le=7200)
+    grace_seconds: Whole = Field(120, description="HealthCheckGracePeriod of the Auto Scaling group.", ge=0, le=7200)
 
     @model_validator(mode="after")
     def _sizes_in_order(self) -> FleetSettings:
@@ -119,18 +144,18 @@ class Health(Section):
     codes: str = Field(
         "200", description="Answers that count as healthy.", pattern=r"^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$"
     )
-    interval_seconds: int = Field(5, description="Time between checks.", ge=5, le=300)
-    timeout_seconds: int = Field(2, description="Time for one check, less than the interval.", ge=2, le=120)
-    healthy_threshold: int = Field(2, description="Passes in a row that make a sick target healthy.", ge=2, le=10)
-    unhealthy_threshold: int = Field(2, description="Failures in a row that make a target sick.", ge=2, le=10)
-    steady_seconds: float = Field(
+    interval_seconds: Whole = Field(5, description="Time between checks.", ge=5, le=300)
+    timeout_seconds: Whole = Field(2, description="Time for one check, less than the interval.", ge=2, le=120)
+    healthy_threshold: Whole = Field(2, description="Passes in a row that make a sick target healthy.", ge=2, le=10)
+    unhealthy_threshold: Whole = Field(2, description="Failures in a row that make a target sick.", ge=2, le=10)
+    steady_seconds: Number = Field(
         5, description="A fleet must stay healthy this long before it is trusted.", ge=0, le=3600
     )
-    deadline_seconds: float = Field(600, description="A fleet that is not healthy by then has failed.", gt=0, le=86400)
-    poll_seconds: float = Field(
+    deadline_seconds: Number = Field(600, description="A fleet that is not healthy by then has failed.", gt=0, le=86400)
+    poll_seconds: Number = Field(
         2, description="Longest time between two looks; AWS allows 10 ELB calls a second per account.", ge=0.1, le=60
     )
-    percent: float = Field(100, description="Share of the instances that must be healthy.", gt=0, le=100)
+    percent: Number = Field(100, description="Share of the instances that must be healthy.", gt=0, le=100)
 
     @model_validator(mode="after")
     def _timeout_within_interval(self) -> Health:
@@ -147,8 +172,8 @@ class Traffic(Section):
     listener: ListenerArn | None = Field(None, description="ARN of the ALB listener whose default action is shifted.")
     rule: RuleArn | None = Field(None, description="ARN of the listener rule to shift instead of the default action.")
     schedule: str = Field("100%", description="Canary stages.", examples=[EXAMPLE])
-    drain_seconds: int = Field(30, description="Time that a leaving instance has to finish requests.", ge=0, le=3600)
-    settle_seconds: float = Field(
+    drain_seconds: Whole = Field(30, description="Time that a leaving instance has to finish requests.", ge=0, le=3600)
+    settle_seconds: Number = Field(
         60,
         description="Time after a shift before the capacity of the fleet that lost its share is touched.",
         ge=0,
@@ -173,7 +198,7 @@ class Traffic(Section):
 class Rollback(Section):
     """How long the way back stays instant."""
 
-    keep_minutes: float = Field(
+    keep_minutes: Number = Field(
         60, description="The previous fleet is kept at full size this long.", ge=0, le=28 * 24 * 60
     )
 

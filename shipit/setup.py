@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from shipit import naming
 from shipit.bake.files import data_path
 from shipit.config import FILE_NAME
 from shipit.errors import UsageError
+from shipit.settings import APP_NAME, MEANINGS
 
 PACKER_TEMPLATE = "packer/shipit.pkr.hcl.j2"
 
@@ -16,7 +18,7 @@ PACKER_TEMPLATE = "packer/shipit.pkr.hcl.j2"
 def write_config(folder: Path, app: str | None) -> Path:
     """Writes shipit.yml for an app of that name (the folder's by default). Raises `UsageError` when there is one."""
     target = folder / FILE_NAME
-    name = app or naming.slug(folder.resolve().name)
+    name = _app_name(app, folder)
     text = data_path("templates", "init.yml").read_text().replace("APP_NAME", name)
     _write_new(target, text)
     return target
@@ -30,6 +32,18 @@ def copy_packer_template(folder: Path) -> Path:
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(data_path(*PACKER_TEMPLATE.split("/")), target)
     return target
+
+
+def _app_name(app: str | None, folder: Path) -> str:
+    """The given name if it can be one; else what can be made of the folder's."""
+    if app is not None:
+        if not re.fullmatch(APP_NAME, app):
+            raise UsageError(
+                f"{app!r} cannot be the name of an app", f"it must be {MEANINGS[APP_NAME]}", "shipit init --app hello"
+            )
+        return app
+    name = naming.slug(folder.resolve().name).lstrip("-0123456789")[:31].rstrip("-")
+    return name or "app"
 
 
 def _write_new(target: Path, text: str) -> None:

@@ -95,7 +95,7 @@ class Shop:
         launcher = Launcher(
             self.session, self.groups, self.config.settings, self.config.env, self._user_data, self.clock
         )
-        return AwsFleets(self.session, self.groups, launcher, self.config.app, self.config.env)
+        return AwsFleets(self.session, self.groups, launcher, self.clock, self.config.app, self.config.env)
 
     @cached_property
     def images(self) -> AwsImages:

@@ -20,7 +20,7 @@ from shipit.aws.launching import Launcher
 from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound
 from shipit.model import Exposure, Fleet, Instance, Pin, Version
-from shipit.ports import Launch
+from shipit.ports import Clock, Launch
 
 NOT_EMPTY_YET = frozenset({"ResourceInUse", "ScalingActivityInProgress", "ResourceContention"})
 
@@ -28,10 +28,13 @@ NOT_EMPTY_YET = frozenset({"ResourceInUse", "ScalingActivityInProgress", "Resour
 class AwsFleets:
     """Implements `ports.Fleets` for one app and environment."""
 
-    def __init__(self, session: Session, groups: TargetGroups, launcher: Launcher, app: str, env: str) -> None:
+    def __init__(
+        self, session: Session, groups: TargetGroups, launcher: Launcher, clock: Clock, app: str, env: str
+    ) -> None:
         self._session = session
         self._groups = groups
         self._launcher = launcher
+        self._clock = clock
         self._app = app
         self._env = env
 
@@ -103,6 +106,12 @@ class AwsFleets:
         self._tag(name, {naming.EXPOSURE: exposure.value})
 
     def park(self, name: str, until: datetime, floor: int) -> None:
+        """A date that has passed (a fleet that is put back as it was found) needs no action: AWS would refuse it."""
+        if until > self._clock.now():
+            self._schedule_retirement(name, until, floor)
+        self._tag(name, {naming.PARKED_UNTIL: until.isoformat(timespec="seconds")})
+
+    def _schedule_retirement(self, name: str, until: datetime, floor: int) -> None:
         with translated(f"scheduling the retirement of {name}"):
             self._asg.put_scheduled_update_group_action(
                 AutoScalingGroupName=name,
@@ -111,7 +120,6 @@ class AwsFleets:
                 MinSize=floor,
                 DesiredCapacity=floor,
             )
-        self._tag(name, {naming.PARKED_UNTIL: until.isoformat(timespec="seconds")})
 
     def unpark(self, name: str) -> None:
         try:

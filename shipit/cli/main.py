@@ -65,7 +65,9 @@ def main() -> None:
         if os.environ.get("SHIPIT_DEBUG"):
             raise
         what = f"{type(error).__name__}: {error}"
-        _complain(ShipitError(what, "this is a bug in shipit", "SHIPIT_DEBUG=1 shows where; shipit status shows who serves"))
+        _complain(
+            ShipitError(what, "this is a bug in shipit", "SHIPIT_DEBUG=1 shows where; shipit status shows who serves")
+        )
         sys.exit(1)
 
 

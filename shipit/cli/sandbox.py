@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="A local AWS with real instances, a real load balancer and real images.", no_args_is_help=True)
 
-Name = Annotated[
-    str, typer.Option("--name", envvar="SHIPIT_SANDBOX", help="Which sandbox; several can be up at once.")
-]
+Name = Annotated[str, typer.Option("--name", envvar="SHIPIT_SANDBOX", help="Which sandbox; several can be up at once.")]
 
 
 @app.command()
@@ -28,7 +26,9 @@ def up(
         bool, typer.Option("--fast/--aws-timing", help="Allow health checks every second; AWS's shortest is 5 s.")
     ] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the AWS endpoint; 0 takes a free one.")] = 0,
-    front_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the load balancer; 0 takes a free one.")] = 0,
+    front_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the load balancer; 0 takes a free one.")
+    ] = 0,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C, and leave nothing.")] = False,
 ) -> None:
     """Start the sandbox, or find it running. Needs root: namespaces and a network of its own."""
@@ -101,7 +101,9 @@ def load(
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip() or any(ord(letter) < 32 for letter in text):
-        raise UsageError(f"{text!r} is not a header", "it has no colon, or holds control characters", "-H 'Name: value'")
+        raise UsageError(
+            f"{text!r} is not a header", "it has no colon, or holds control characters", "-H 'Name: value'"
+        )
     return name.strip(), value.strip()
 
 

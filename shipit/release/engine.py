@@ -15,7 +15,7 @@ from shipit.model import Ending, Image, Observed, Verdict
 from shipit.ports import Baker, Clock, Fleets, Traffic
 from shipit.release.act import DONE, Actor
 from shipit.release.goal import Goal, adopt, give_up
-from shipit.release.guard import refuse_foreign_route, refuse_harm
+from shipit.release.guard import Drifted, refuse_drift, refuse_foreign_route, refuse_harm
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
 from shipit.release.plan import Plan, plan
@@ -26,6 +26,7 @@ from shipit.release.steps import (
     MarkServing,
     ParkFleet,
     PinFleet,
+    ShiftTraffic,
     Step,
     UnparkFleet,
     UnpinFleet,
@@ -107,6 +108,8 @@ class Engine:
             arrival = self._ship(goal, before)
         except Stopped:
             raise
+        except Drifted as drift:
+            return self._outcome(Ending.REFUSED, self.look(goal), f"{drift.what}: {drift.why}", drift.next)
         except ShipitError as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
             return self._failed(goal, before, why, error.next)
@@ -116,21 +119,38 @@ class Engine:
 
     def _ship(self, goal: Goal, seen: Observed) -> Arrival:
         """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached."""
-        observed, last, repeats = seen, None, 0
+        observed, expected = seen, seen.split
+        last: Step | None = None
+        repeats = 0
         while True:
-            verdict = self._judge_share(goal, observed) if last else DONE
+            refuse_drift(expected, observed)
+            verdict = self._judge_share(goal, observed)
             steps = self.plan(goal, observed).ship
             if verdict.bad or not steps:
                 return Arrival(verdict, goal, observed)
             step = steps[0]
             repeats = repeats + 1 if step == last else 0
             self._slow_down(step, repeats)
-            verdict = self._do(step, goal, observed)
+            verdict, goal = self._advance(step, goal, observed)
             if verdict.bad:
                 return Arrival(verdict, goal, observed)
-            if isinstance(step, BakeImage) and self._actor.image:
-                goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
+            expected = step.split if isinstance(step, ShiftTraffic) else observed.split
             observed, last = self.look(goal), step
+
+    def _advance(self, step: Step, goal: Goal, observed: Observed) -> tuple[Verdict, Goal]:
+        """Does the step; the goal that comes back knows what was found out on the way."""
+        try:
+            verdict = self._do(step, goal, observed)
+        except Stopped:
+            raise
+        except ShipitError as error:
+            if not (goal.instant and isinstance(step, UnparkFleet)):
+                raise
+            self._note(f"could not {step.sentence}, shifting all the same: {error.what} ({error.why})")
+            return DONE, replace(goal, flip_first=True)
+        if isinstance(step, BakeImage) and self._actor.image:
+            goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
+        return verdict, goal
 
     def _judge_share(self, goal: Goal, observed: Observed) -> Verdict:
         """Between two stages: may the fleet keep the share that it has?"""
@@ -153,8 +173,8 @@ class Engine:
         back = give_up(goal, before)
         mine = back.discard | {back.fleet or "", goal.fleet or ""}
         observed = before
+        self._explain(goal, why)
         try:
-            self._explain(goal, why)
             returned = self._ship(back, self.look(back))
             left, observed = returned.verdict.reason, returned.observed
             if not returned.verdict.bad:
@@ -163,6 +183,8 @@ class Engine:
             raise
         except ShipitError as second:
             left = f"{second.what}: {second.why}" if second.why else second.what
+        if not left and not set(observed.split.serving) <= set(before.split.serving):
+            left = "it serves all the same"
         if left:
             return self._outcome(Ending.FAILED_DIRTY, observed, f"{why}; and then: {left}", "shipit status")
         return self._outcome(Ending.FAILED_CLEAN, observed, why, next)
@@ -174,10 +196,15 @@ class Engine:
     def _explain(self, goal: Goal, why: str) -> None:
         """Says at once what went wrong, with the last words of a sick instance, before the way home is taken."""
         self._note(f"failed: {why}")
-        fleet = self.observer.refresh(goal.fleet) if goal.fleet else None
-        sick = next((i.id for i in fleet.instances if not i.serves), None) if fleet else None
-        for line in self.ports.fleets.last_words(sick) if sick else ():
-            self._note(f"{sick}: {line}")
+        try:
+            fleet = self.observer.refresh(goal.fleet) if goal.fleet else None
+            sick = next((i.id for i in fleet.instances if not i.serves), None) if fleet else None
+            for line in self.ports.fleets.last_words(sick) if sick else ():
+                self._note(f"{sick}: {line}")
+        except Stopped:
+            raise
+        except ShipitError as error:
+            self._note(f"its console could not be read: {error.what} ({error.why})")
 
     def _note(self, text: str) -> None:
         self.emit(Note(at=self.ports.clock.now(), app=self.app, env=self.env, text=text))
@@ -194,6 +221,7 @@ class Engine:
         given_up: dict[str, str] = {}
         observed, last, repeats = seen, None, 0
         while True:
+            refuse_drift(seen.split, observed)
             steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
             batch = _possible_now(steps, set(given_up), wait)
             if not batch:

@@ -16,7 +16,9 @@ class Goal:
 
     `fleet` is the fleet that should get all requests, or None when none should (giving up a first release). `image_id` is
     None until the version is baked. `staged` stops before the first share; `discard` are fleets that failed and must go;
-    `retire_parked` gives up the way back; `instant` skips the wait for steadiness and the schedule.
+    `retire_parked` gives up the way back; `instant` skips the wait for steadiness and the schedule. `restore` is an idle
+    fleet as it was before a rollback to it failed. `flip_first` moves traffic although the fleet could not be unparked: the
+    listener may be all that one is allowed to write in an emergency.
     """
 
     version: Version
@@ -28,6 +30,8 @@ class Goal:
     instant: bool = False
     discard: frozenset[str] = frozenset()
     retire_parked: bool = False
+    restore: Fleet | None = None
+    flip_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,15 @@ def rollback_goal(observed: Observed, targets: Iterable[Target], to: str | None,
     there is nothing to go back to.
     """
     known = tuple(targets)
+    serving = [Target(f.version, True, f.name, f.image_id) for f in observed.serving_fleets()]
+    if to and len(serving) == 1 and _names(serving[0], to):
+        return Goal(serving[0].version, serving[0].fleet, serving[0].image_id, digest, instant=True)
     target = next((t for t in known if _names(t, to)), None)
     if target is None:
-        serving = ", ".join(f.version.name for f in observed.serving_fleets()) or "nothing"
+        now = ", ".join(t.version.name for t in serving) or "nothing"
         named = ", ".join(t.version.name for t in known) or "none"
         what = f"there is no fleet or image of {to}" if to else "no earlier fleet is left to roll back to"
-        why = f"serving now: {serving}; other versions that exist: {named}"
+        why = f"serving now: {now}; other versions that exist: {named}"
         raise Refused(what, why, "shipit rollback --to VERSION")
     fleet = target.fleet or new_name
     return Goal(target.version, fleet, target.image_id, digest, instant=True)
@@ -91,22 +98,39 @@ def give_up(goal: Goal, before: Observed) -> Goal:
     failed = frozenset({goal.fleet} if goal.fleet and not _proven(goal.fleet, before) else ())
     if served is None:
         return Goal(goal.version, None, instant=True, discard=failed)
-    return Goal(served.version, served.name, served.image_id, served.launch_digest, instant=True, discard=failed)
+    idle = before.fleets.get(goal.fleet or "")
+    restore = idle if idle and idle.exposure is Exposure.ALL and before.split.percent(idle.name) == 0 else None
+    return Goal(
+        served.version,
+        served.name,
+        served.image_id,
+        served.launch_digest,
+        instant=True,
+        discard=failed,
+        restore=restore,
+    )
 
 
 def serving_goal(observed: Observed, *, retire_parked: bool = False) -> Goal:
-    """The goal that changes nothing about who serves: only tidies up."""
-    leading = _leading(observed, canary_counts=False)
+    """The goal that changes nothing about who serves: only tidies up. Raises `Refused` while a canary has a share."""
+    if len(observed.split.serving) > 1:
+        shares = ", ".join(
+            f"{f.version.name} {float(observed.split.percent(f.name)):g} %" for f in observed.serving_fleets()
+        )
+        raise Refused(
+            "a canary has a share of the traffic", shares, "finish it first: shipit release REF, or shipit rollback"
+        )
+    leading = _leading(observed)
     if leading is None:
         return Goal(Version(""), None, retire_parked=retire_parked)
     return Goal(leading.version, leading.name, leading.image_id, leading.launch_digest, retire_parked=retire_parked)
 
 
-def _leading(observed: Observed, *, canary_counts: bool = True) -> Fleet | None:
+def _leading(observed: Observed) -> Fleet | None:
     """The fleet that a rollback leaves: the arriving one in a canary, else the one that serves."""
     serving = observed.serving_fleets()
     arriving = [fleet for fleet in serving if fleet.exposure is not Exposure.ALL]
-    if canary_counts and arriving and len(serving) > 1:
+    if arriving and len(serving) > 1:
         return arriving[0]
     return serving[0] if serving else None
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from shipit.errors import Refused
-from shipit.model import Exposure, Observed
-from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ShiftTraffic, Step
+from shipit.model import Exposure, Observed, Split
+from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
 
 
 def refuse_harm(step: Step, observed: Observed) -> None:
     """Raises `Refused` when the step would take capacity from a fleet that serves, or give traffic to one that cannot."""
-    if isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)):
+    if isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)) or _shrinks(step, observed):
         _refuse_to_touch_serving(step, observed)
     if isinstance(step, ShiftTraffic):
         _refuse_bad_split(step, observed)
+
+
+class Drifted(Refused):
+    """Somebody else moved the traffic since we last looked or wrote: whoever that was wins."""
+
+
+def refuse_drift(expected: Split, observed: Observed) -> None:
+    """Raises `Drifted` when other fleets get requests than after our last look or write."""
+    if {n: w for n, w in expected.weights.items() if w} == {n: w for n, w in observed.split.weights.items() if w}:
+        return
+    raise Drifted(
+        "somebody else moved the traffic",
+        f"expected {_text(expected)}, found {_text(observed.split)}",
+        "shipit status, then run the same command again or shipit rollback",
+    )
 
 
 def refuse_foreign_route(observed: Observed) -> None:
@@ -35,13 +50,22 @@ def refuse_foreign_route(observed: Observed) -> None:
         )
 
 
-def _refuse_to_touch_serving(step: DrainFleet | DeleteFleet | ParkFleet, observed: Observed) -> None:
-    percent = observed.split.percent(step.fleet)
+def _text(split: Split) -> str:
+    return ", ".join(f"{float(split.percent(name)):g} % {name}" for name in split.serving) or "nothing"
+
+
+def _shrinks(step: Step, observed: Observed) -> bool:
+    fleet = observed.fleets.get(step.about)
+    return isinstance(step, ResizeFleet) and fleet is not None and step.size < fleet.desired
+
+
+def _refuse_to_touch_serving(step: Step, observed: Observed) -> None:
+    percent = observed.split.percent(step.about)
     if percent > 0:
         raise Refused(f"will not {step.sentence}", f"it gets {float(percent):g} % of the requests", "shipit status")
-    fleet = observed.fleets.get(step.fleet)
+    fleet = observed.fleets.get(step.about)
     if isinstance(step, DeleteFleet) and step.at_once and fleet and fleet.exposure is not Exposure.NONE:
-        raise Refused(f"will not delete {step.fleet} without draining", "it has served requests", "shipit status")
+        raise Refused(f"will not delete {step.about} without draining", "it has served requests", "shipit status")
 
 
 def _refuse_bad_split(step: ShiftTraffic, observed: Observed) -> None:

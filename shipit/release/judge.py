@@ -55,7 +55,8 @@ def judge_canary(goal: Goal, observed: Observed, policy: Policy) -> Verdict:
     fleet = observed.fleets.get(goal.fleet or "")
     if fleet is None:
         return Verdict(Mood.BAD, f"fleet {goal.fleet} is gone")
-    needed = needed_healthy(fleet.desired, policy)
+    # Not its own desired size: an instance that it adds while it grows is not a sick one.
+    needed = needed_healthy(min(fleet.desired, wanted_size(goal, observed, policy)), policy)
     if fleet.healthy >= needed:
         return Verdict(Mood.GOOD, f"{fleet.healthy} of {needed} healthy")
     return Verdict(Mood.BAD, "; ".join([f"{fleet.healthy} of {needed} healthy", *_complaints(fleet)]))

@@ -19,7 +19,7 @@ class Observer:
         self._traffic = traffic
         self._fleets = fleets
         self._clock = clock
-        self._split: Split | None = None
+        self._shares: Mapping[str, int] | None = None
         self._split_since: datetime | None = None
         self._trusted: set[str] = set()
 
@@ -54,6 +54,7 @@ class Observer:
         self._trusted.add(name)
 
     def _since(self, split: Split) -> datetime | None:
-        if split != self._split:
-            self._split, self._split_since = split, self._clock.now()
+        shares = {name: weight for name, weight in split.weights.items() if weight}
+        if shares != self._shares:
+            self._shares, self._split_since = shares, self._clock.now()
         return self._split_since

@@ -28,8 +28,6 @@ from shipit.schedule import AT_ONCE
 
 # ALB: at most five target groups in one forward action, not adjustable (field notes A2).
 GROUPS_PER_ACTION = 5
-# A parked fleet that is about to shrink by itself is unparked before traffic goes to it, not after.
-UNPARK_FIRST_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,11 @@ def _ship(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list
     if goal.fleet is None or (needs_nothing_more(goal, observed) and not goal.staged):
         return []
     bake: list[Step] = [BakeImage(goal.version)] if goal.image_id is None else []
-    arrive = _arrive(goal, goal.fleet, observed, now, policy)
+    arrive = _arrive(goal, goal.fleet, observed, policy)
     return bake + arrive + ([] if goal.staged else _shift(goal, goal.fleet, observed, now))
 
 
-def _arrive(goal: Goal, name: str, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[Step]:
     """The fleet exists, is as large as it must be, and is healthy."""
     fleet = observed.fleets.get(name)
     size = wanted_size(goal, observed, policy)
@@ -93,9 +91,10 @@ def _arrive(goal: Goal, name: str, observed: Observed, now: datetime, policy: Po
     steps: list[Step] = []
     if fleet.desired < size:
         steps.append(ResizeFleet(name, size))
-    if fleet.parked_until and (steps or fleet.parked_until - now < timedelta(seconds=UNPARK_FIRST_SECONDS)):
+    if fleet.parked_until and not goal.flip_first:
+        # Before it gets traffic: whoever dies after the shift must not leave a serving fleet with a date to shrink.
         steps.insert(0, UnparkFleet(name))
-    if not _associated(name, observed):
+    if not _associated(goal, name, observed):
         steps += [] if fleet.in_service >= needed else [AwaitInstances(name, needed)]
         steps.append(_association(name, observed))
     if not _fit(goal, fleet, needed, observed):
@@ -109,9 +108,12 @@ def _fit(goal: Goal, fleet: Fleet, needed: int, observed: Observed) -> bool:
     return fleet.healthy >= needed and (known or (goal.instant and fleet.exposure is Exposure.ALL))
 
 
-def _associated(name: str, observed: Observed) -> bool:
-    """Some rule names its target group: without that it gets no health checks (field notes A4)."""
-    return name in observed.split.weights or observed.route.preview == name
+def _associated(goal: Goal, name: str, observed: Observed) -> bool:
+    """Some rule names its target group: without that it gets no health checks (field notes A4). A staged fleet is to be open
+    to the preview header as well, where that can be.
+    """
+    previewed = observed.route.preview == name
+    return previewed or (name in observed.split.weights and not (goal.staged and observed.route.previewable))
 
 
 def _association(name: str, observed: Observed) -> Step:
@@ -146,11 +148,14 @@ def _as_if_shipped(goal: Goal, observed: Observed, policy: Policy, ship: tuple[S
     """What will be seen once the goal serves: for telling the tidying in advance."""
     if goal.fleet is None or goal.staged:
         return observed
-    seen = observed.fleets.get(goal.fleet) or Fleet(goal.fleet, goal.version, goal.image_id or "")
+    seen = observed.fleets.get(goal.fleet) or Fleet(goal.fleet, goal.version, goal.image_id or "", pin=Pin(0))
     size = wanted_size(goal, observed, policy)
-    arrived = replace(seen, whole=True, desired=max(size, seen.desired))
+    unparked = any(isinstance(step, UnparkFleet) for step in ship)
+    until = None if unparked else seen.parked_until
+    arrived = replace(seen, whole=True, desired=max(size, seen.desired), parked_until=until)
     pinned = {step.fleet for step in ship if isinstance(step, PinFleet)}
     fleets = {n: replace(f, pin=Pin(f.min_size)) if n in pinned else f for n, f in observed.fleets.items()}
     split = split_at(goal.fleet, Fraction(100), observed)
-    route = replace(observed.route, split=split, preview=observed.route.preview or goal.fleet)
+    opened = any(isinstance(step, Preview) for step in ship)
+    route = replace(observed.route, split=split, preview=goal.fleet if opened else observed.route.preview)
     return replace(observed, route=route, fleets={**fleets, goal.fleet: arrived}, split_since=None)

@@ -194,6 +194,8 @@ class ParkFleet(FleetStep):
     @property
     def sentence(self) -> str:
         after = f"then it shrinks to {self.floor} by itself"
+        if not self.minutes:
+            return f"put {self.fleet} back to sleep at {_instances(self.floor)}"
         return f"park {self.fleet} at full size for {self.minutes:g} minutes, ready for a rollback; {after}"
 
 

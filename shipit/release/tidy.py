@@ -18,6 +18,7 @@ from shipit.release.steps import (
     MarkServing,
     ParkFleet,
     PinFleet,
+    ResizeFleet,
     Settle,
     ShiftTraffic,
     Step,
@@ -36,7 +37,9 @@ def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[
     idle = _idle(goal, observed)
     kept = _kept(goal, idle, now, policy)
     for fleet in idle:
-        if fleet.name in kept:
+        if goal.restore and fleet.name == goal.restore.name:
+            steps += _restore(fleet, goal.restore)
+        elif fleet.name in kept:
             steps += _park(fleet, now, policy)
         elif not goal.staged or fleet.name in goal.discard:
             steps += _retire(fleet, observed, now, policy)
@@ -86,6 +89,17 @@ def _park(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
     if fleet.parked_until is None:
         until = now + timedelta(seconds=policy.keep_seconds)
         steps.append(ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60))
+    return steps
+
+
+def _restore(fleet: Fleet, before: Fleet) -> list[Step]:
+    """An idle fleet that was woken in vain is put to sleep again, as it was found."""
+    steps: list[Step] = []
+    if fleet.desired > before.desired:
+        steps.append(ResizeFleet(fleet.name, before.desired))
+    if before.parked_until and fleet.parked_until != before.parked_until:
+        minutes = 0.0
+        steps.append(ParkFleet(fleet.name, before.parked_until, before.desired, minutes))
     return steps
 
 

@@ -69,6 +69,12 @@ class Service:
             return
         self.unit = load(self.name)
         self.restarts = 0
+        unmet = self.unit.unmet_condition()
+        if unmet:
+            self._system.say(
+                f"{self.name} - {self.unit.description} was skipped because of an unmet condition check ({unmet})."
+            )
+            return
         self._begin()
 
     def stop(self) -> None:

@@ -67,6 +67,14 @@ class Unit:
     runtime_directories: Sequence[str] = field(default_factory=tuple)
     after: frozenset[str] = frozenset()
     before: frozenset[str] = frozenset()
+    condition_paths: Sequence[str] = field(default_factory=tuple)
+
+    def unmet_condition(self) -> str | None:
+        """The first ConditionPathExists= that does not hold (systemd.unit(5): `!` negates); None when all do."""
+        for path in self.condition_paths:
+            if Path(path.lstrip("!")).exists() == path.startswith("!"):
+                return f"ConditionPathExists={path}"
+        return None
 
     def full_environment(self) -> dict[str, str]:
         """What its processes see: systemd's own defaults, Environment=, then the files. Raises `UnitError`."""
@@ -124,6 +132,7 @@ def parse(name: str, text: str) -> Unit:
         runtime_directories=tuple(" ".join(service["RuntimeDirectory"]).split()),
         after=frozenset(" ".join(unit["After"]).split()),
         before=frozenset(" ".join(unit["Before"]).split()),
+        condition_paths=tuple(unit["ConditionPathExists"]),
     )
 
 

@@ -108,3 +108,15 @@ def test_the_console_keeps_whole_lines_and_the_newest() -> None:
     assert KEPT_BYTES <= len(text) <= 2 * KEPT_BYTES
     assert text.startswith("app[7]: line ")
     assert text.splitlines()[-1].startswith("app[7]: line 29999 ")
+
+
+def test_a_unit_whose_path_condition_is_unmet_says_which(tmp_path: Path) -> None:
+    there, missing = tmp_path / "there", tmp_path / "missing"
+    there.touch()
+    text = f"[Unit]\nConditionPathExists={there}\nConditionPathExists={missing}\n[Service]\nExecStart=/bin/true\n"
+    assert parse("app.service", text).unmet_condition() == f"ConditionPathExists={missing}"
+
+
+def test_a_negated_path_condition_holds_while_the_path_is_missing(tmp_path: Path) -> None:
+    text = f"[Unit]\nConditionPathExists=!{tmp_path / 'missing'}\n[Service]\nExecStart=/bin/true\n"
+    assert parse("app.service", text).unmet_condition() is None

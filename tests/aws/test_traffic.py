@@ -1,0 +1,379 @@
+"""How traffic is shifted, on moto and on the sandbox: what is ours changes, everything else stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shipit import naming
+from shipit.errors import CloudError, NotFound, Refused
+from shipit.model import Observed, Split
+from shipit.release.guard import refuse_foreign_route
+from tests.contract.clouds import Place, cloud, nothing_yet, place, routed, weights_in
+from tests.sandbox.conftest import sandbox
+
+__all__ = ["cloud", "place", "routed", "sandbox"]
+
+OIDC = {
+    "Issuer": "https://login.example",
+    "AuthorizationEndpoint": "https://login.example/authorize",
+    "TokenEndpoint": "https://login.example/token",
+    "UserInfoEndpoint": "https://login.example/me",
+    "ClientId": "shop",
+    "ClientSecret": "secret",
+    "SessionCookieName": "session",
+    "SessionTimeout": 3600,
+    "Scope": "openid",
+    "OnUnauthenticatedRequest": "authenticate",
+}
+
+
+def forward(*tuples: tuple[str, int], **more: Any) -> dict[str, Any]:
+    groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in tuples]
+    return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups, **more}}
+
+
+def preview_of(place: Place) -> list[str]:
+    """Header values of all preview rules on the listener."""
+    configs = [c.get("HttpHeaderConfig", {}) for rule in place.rules() for c in rule["Conditions"]]
+    return [v for c in configs if c.get("HttpHeaderName", "").lower() == naming.PREVIEW_HEADER for v in c["Values"]]
+
+
+def test_a_vacant_listener_is_seen_as_such(routed: Place) -> None:
+    route = routed.traffic.observe()
+    assert (route.vacant, dict(route.split.weights), route.obstacle) == (True, {}, "")
+
+
+def test_a_first_shift_fills_a_vacant_listener(routed: Place) -> None:
+    routed.group("one")
+    route = routed.traffic.shift(Split({"one": 100}))
+    assert route.split.weights == {"one": 100}
+    assert not route.vacant
+    assert routed.weights() == {"one": 100}
+
+
+def test_weights_are_written_as_they_are_given(routed: Place) -> None:
+    for name in ("one", "two"):
+        routed.group(name)
+    for split in ({"one": 100}, {"one": 95, "two": 5}, {"one": 999, "two": 1}, {"one": 0, "two": 100}):
+        assert routed.traffic.shift(Split(split)).split.weights == split
+        assert routed.weights() == split
+
+
+def test_a_shift_of_a_rule_leaves_the_default_action_alone(routed: Place) -> None:
+    routed.group("one")
+    routed.traffic.shift(Split({"one": 100}))
+    default = routed.anew(rule=None)
+    assert (default.actions()[0]["Type"] == "fixed-response") is bool(routed.rule)
+
+
+def test_the_conditions_of_a_rule_stay(routed: Place) -> None:
+    before = [rule["Conditions"] for rule in routed.rules()]
+    routed.group("one")
+    routed.traffic.shift(Split({"one": 100}))
+    assert [rule["Conditions"] for rule in routed.rules()] == before
+
+
+def test_a_group_that_is_not_named_any_more_leaves_the_action(routed: Place) -> None:
+    for name in ("one", "two"):
+        routed.group(name)
+    routed.traffic.shift(Split({"one": 100, "two": 0}))
+    routed.traffic.shift(Split({"one": 100}))
+    assert routed.weights() == {"one": 100}
+
+
+def test_a_shift_from_another_process_finds_the_groups_by_itself(routed: Place) -> None:
+    routed.group("one")
+    routed.traffic.shift(Split({"one": 100}))
+    assert routed.anew().traffic.observe().split.weights == {"one": 100}
+
+
+def test_shifting_twice_writes_once(routed: Place) -> None:
+    for name in ("one", "two"):
+        routed.group(name)
+    split = Split({"one": 95, "two": 5})
+    routed.traffic.shift(split)
+    writes = routed.wire.count("elbv2", "ModifyRule" if routed.rule else "ModifyListener")
+    routed.traffic.shift(split)
+    assert writes == []
+
+
+@pytest.mark.xfail(
+    strict=True, reason="_with_weights (aws/traffic.py) compares without TargetGroupArn, which Describe adds"
+)
+def test_shifting_everything_to_one_fleet_twice_writes_once(routed: Place) -> None:
+    routed.group("one")
+    routed.traffic.shift(Split({"one": 100}))
+    described = routed.actions()[0]
+    if "TargetGroupArn" not in described:
+        described["TargetGroupArn"] = described["ForwardConfig"]["TargetGroups"][0]["TargetGroupArn"]
+        routed.set_actions([described])
+    writes = routed.wire.count("elbv2", "ModifyRule" if routed.rule else "ModifyListener")
+    routed.traffic.shift(Split({"one": 100}))
+    assert writes == []
+
+
+def test_a_single_group_may_be_given_by_its_arn_alone(routed: Place) -> None:
+    routed.set_actions([{"Type": "forward", "TargetGroupArn": routed.group("one")}])
+    assert routed.traffic.observe().split.percent("one") == 100
+    routed.group("two")
+    assert routed.traffic.shift(Split({"one": 95, "two": 5})).split.weights == {"one": 95, "two": 5}
+
+
+def test_a_single_group_may_be_given_in_both_forms(routed: Place) -> None:
+    arn = routed.group("one")
+    routed.set_actions([{**forward((arn, 1)), "TargetGroupArn": arn}])
+    assert routed.traffic.observe().split.weights == {"one": 1}
+    routed.group("two")
+    routed.traffic.shift(Split({"one": 0, "two": 100}))
+    assert routed.weights() == {"one": 0, "two": 100}
+
+
+def test_foreign_groups_keep_their_weight(routed: Place) -> None:
+    arn, legacy = routed.group("one"), routed.group("legacy", foreign=True)
+    routed.set_actions([forward((legacy, 0), (arn, 100))])
+    route = routed.traffic.observe()
+    assert list(route.foreign.values()) == [0]
+    assert "legacy" in next(iter(route.foreign))
+    routed.group("two")
+    routed.traffic.shift(Split({"one": 50, "two": 50}))
+    assert routed.weights() == {"one": 50, "two": 50, "legacy": 0}
+
+
+def test_a_foreign_group_with_a_share_is_refused(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 50), (routed.group("legacy", foreign=True), 50))])
+    with pytest.raises(Refused, match="legacy"):
+        refuse_foreign_route(Observed(routed.traffic.observe()))
+
+
+def test_stickiness_of_the_action_stays(routed: Place) -> None:
+    sticky = {"Enabled": True, "DurationSeconds": 77}
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=sticky)])
+    assert routed.traffic.observe().sticky_seconds == 77
+    routed.group("two")
+    routed.traffic.shift(Split({"one": 50, "two": 50}))
+    assert routed.actions()[0]["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
+
+
+def test_a_redirect_is_an_obstacle_and_refused(routed: Place) -> None:
+    redirect = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
+    routed.set_actions([{"Type": "redirect", "RedirectConfig": redirect}])
+    with pytest.raises(Refused, match="redirects"):
+        refuse_foreign_route(Observed(routed.traffic.observe()))
+
+
+def behind_a_login(place: Place) -> Place:
+    """The place on an HTTPS listener that authenticates before it forwards to group `one`."""
+    body = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    made = place.cloud.client("iam").upload_server_certificate(
+        ServerCertificateName=place.app, CertificateBody=body, PrivateKey="key"
+    )
+    listener = place.elb.create_listener(
+        LoadBalancerArn=place.cloud.balancer,
+        Protocol="HTTPS",
+        Port=8443,
+        Certificates=[{"CertificateArn": made["ServerCertificateMetadata"]["Arn"]}],
+        DefaultActions=nothing_yet(),
+    )
+    secure = place.anew(listener=listener["Listeners"][0]["ListenerArn"])
+    login = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": OIDC}
+    secure.set_actions([login, {**forward((secure.group("one"), 100)), "Order": 2}])
+    return secure
+
+
+def test_a_login_before_the_forward_stays_with_its_secret(place: Place) -> None:
+    secure = behind_a_login(place)
+    try:
+        secure.group("two")
+        assert not secure.traffic.observe().previewable
+        writes = secure.wire.count("elbv2", "ModifyListener")
+        secure.traffic.shift(Split({"one": 95, "two": 5}))
+        (sent,) = writes
+        login, routing = sent["DefaultActions"]
+        assert set(sent) == {"ListenerArn", "DefaultActions"}, "a port or certificate sent along would be changed"
+        assert [login["Order"], routing["Order"]] == [1, 2]
+        kept = {key: value for key, value in OIDC.items() if key != "ClientSecret"}
+        assert login["AuthenticateOidcConfig"] == {**kept, "UseExistingClientSecret": True}
+        assert weights_in(secure.actions()) == {"one": 95, "two": 5}
+    finally:
+        secure.wire.mend()
+        secure.elb.delete_listener(ListenerArn=secure.listener)
+
+
+@pytest.mark.xfail(strict=True, reason="_with_weights (aws/traffic.py) takes groups whose tags were not read for foreign")
+def test_a_group_that_came_into_the_action_since_the_last_look_is_still_ours(routed: Place) -> None:
+    arn = routed.group("one")
+    routed.group("two")
+    routed.traffic.observe()
+    routed.set_actions([forward((arn, 100))])
+    routed.anew().traffic.shift(Split({"two": 100}))
+    assert routed.weights() == {"two": 100}
+
+
+def test_a_write_that_fails_after_it_took_effect_is_read_back_and_counts(routed: Place) -> None:
+    routed.group("one")
+    struck = routed.wire.fail_after("elbv2", "ModifyRule" if routed.rule else "ModifyListener", "Weird")
+    assert routed.traffic.shift(Split({"one": 100})).split.weights == {"one": 100}
+    assert struck
+
+
+def test_a_write_that_has_no_effect_is_reported_with_the_code_of_aws(routed: Place) -> None:
+    routed.group("one")
+    routed.wire.fail_before("elbv2", "ModifyRule" if routed.rule else "ModifyListener", "TooManyTargetGroups")
+    with pytest.raises(CloudError, match="shifting traffic") as raised:
+        routed.traffic.shift(Split({"one": 100}))
+    assert raised.value.code == "TooManyTargetGroups"
+    assert routed.traffic.observe().vacant
+
+
+def test_somebody_who_writes_at_the_same_time_is_noticed(routed: Place) -> None:
+    arn = routed.group("one")
+    routed.group("two")
+    other = forward((arn, 7))
+    operation = "ModifyRule" if routed.rule else "ModifyListener"
+    meta = routed.elb.meta
+    event = f"after-call.{meta.service_model.service_id.hyphenize()}.{operation}"
+    again: list[bool] = []
+
+    def overwrite(**_: Any) -> None:
+        if not again:
+            again.append(True)
+            routed.set_actions([other])
+
+    meta.events.register(event, overwrite)
+    with pytest.raises(CloudError, match="does not show the weights"):
+        routed.traffic.shift(Split({"one": 0, "two": 100}))
+    meta.events.unregister(event, overwrite)
+
+
+def test_a_group_that_does_not_exist_is_not_shifted_to(routed: Place) -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        routed.traffic.shift(Split({"nowhere": 100}))
+    assert routed.traffic.observe().vacant
+
+
+def test_a_rule_that_is_gone_is_named(place: Place) -> None:
+    gone = place.anew(rule=place.listener.replace(":listener/", ":listener-rule/") + "/0123456789abcdef")
+    with pytest.raises(NotFound, match=r"traffic\.rule|not on the listener"):
+        gone.traffic.observe()
+
+
+def test_a_listener_that_is_gone_is_named(place: Place) -> None:
+    gone = place.anew(listener=place.listener[:-4] + "ffff")
+    with pytest.raises(NotFound, match="reading the rules"):
+        gone.traffic.observe()
+
+
+def test_a_preview_goes_to_its_fleet_alone_and_before_every_other_rule(routed: Place) -> None:
+    routed.group("one")
+    routed.traffic.open_preview("one")
+    assert routed.traffic.observe().preview == "one"
+    (rule,) = [rule for rule in routed.rules() if rule["RuleArn"] != routed.rule]
+    assert list(weights_in(rule["Actions"])) == ["one"]
+    assert int(rule["Priority"]) < 10
+
+
+def test_a_preview_of_a_rule_keeps_the_conditions_of_the_rule(routed: Place) -> None:
+    routed.group("one")
+    routed.traffic.open_preview("one")
+    (rule,) = [rule for rule in routed.rules() if rule["RuleArn"] != routed.rule]
+    fields = {condition["Field"] for condition in rule["Conditions"]}
+    assert fields == ({"http-header", "host-header", "path-pattern"} if routed.rule else {"http-header"})
+
+
+def test_opening_twice_makes_one_rule_and_closing_twice_leaves_none(routed: Place) -> None:
+    routed.group("one")
+    for _ in range(2):
+        routed.traffic.open_preview("one")
+    assert preview_of(routed) == ["one"]
+    for _ in range(2):
+        routed.traffic.close_preview()
+    assert preview_of(routed) == []
+
+
+def test_a_new_preview_takes_the_place_of_the_old_one(routed: Place) -> None:
+    for name in ("one", "two"):
+        routed.group(name)
+        routed.traffic.open_preview(name)
+    assert preview_of(routed) == ["two"]
+
+
+def test_a_taken_priority_is_passed_over(place: Place) -> None:
+    header = {"Field": "host-header", "HostHeaderConfig": {"Values": ["other.example"]}}
+    for priority in (1, 2):
+        place.elb.create_rule(ListenerArn=place.listener, Priority=priority, Conditions=[header], Actions=nothing_yet())
+    place.group("one")
+    place.traffic.open_preview("one")
+    assert sorted(int(rule["Priority"]) for rule in place.rules()) == [1, 2, 3]
+
+
+def test_a_priority_that_is_taken_in_this_moment_is_passed_over(place: Place) -> None:
+    place.group("one")
+    header = {"Field": "host-header", "HostHeaderConfig": {"Values": ["other.example"]}}
+
+    def other() -> None:
+        place.elb.create_rule(ListenerArn=place.listener, Priority=1, Conditions=[header], Actions=nothing_yet())
+
+    place.wire.before("elbv2", "CreateRule", other)
+    place.traffic.open_preview("one")
+    assert place.traffic.observe().preview == "one"
+    assert sorted(int(rule["Priority"]) for rule in place.rules()) == [1, 2]
+
+
+def test_a_preview_that_an_earlier_try_opened_is_adopted(place: Place) -> None:
+    place.group("one")
+    struck = place.wire.fail_after("elbv2", "CreateRule", "PriorityInUse")
+    place.traffic.open_preview("one")
+    assert struck
+    assert preview_of(place) == ["one"]
+
+
+def test_the_preview_of_another_app_on_the_same_listener_is_left_alone(place: Place) -> None:
+    other = place.anew(app="somebody-else", settings=place.settings.model_copy(update={"app": "somebody-else"}))
+    other.group("theirs")
+    other.traffic.open_preview("theirs")
+    place.group("ours")
+    place.traffic.open_preview("ours")
+    place.traffic.close_preview()
+    place.traffic.close_preview()
+    assert preview_of(place) == ["theirs"]
+    assert place.traffic.observe().preview is None
+
+
+def test_the_preview_of_another_environment_is_left_alone(place: Place) -> None:
+    place.group("ours")
+    tags = {naming.APP: place.app, naming.ENV: "staging", naming.FLEET: "theirs"}
+    arn = place.raw_group("theirs", [{"Key": key, "Value": value} for key, value in tags.items()])
+    header = {"HttpHeaderName": naming.PREVIEW_HEADER, "Values": ["theirs"]}
+    place.elb.create_rule(
+        ListenerArn=place.listener,
+        Priority=1,
+        Conditions=[{"Field": "http-header", "HttpHeaderConfig": header}],
+        Actions=[{"Type": "forward", "TargetGroupArn": arn}],
+    )
+    place.traffic.open_preview("ours")
+    place.traffic.close_preview()
+    assert preview_of(place) == ["theirs"]
+
+
+def test_a_rule_that_vanishes_while_it_is_closed_is_fine(place: Place) -> None:
+    place.group("one")
+    place.traffic.open_preview("one")
+    place.wire.fail_after("elbv2", "DeleteRule", "RuleNotFound")
+    place.traffic.close_preview()
+    assert preview_of(place) == []
+
+
+@pytest.mark.xfail(
+    strict=True, reason="open_preview (aws/traffic.py) has no way at weight zero for a rule of priority 1"
+)
+def test_a_rule_of_the_first_priority_can_be_released_to(place: Place) -> None:
+    header = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
+    made = place.elb.create_rule(ListenerArn=place.listener, Priority=1, Conditions=[header], Actions=nothing_yet())
+    ruled = place.anew(rule=made["Rules"][0]["RuleArn"])
+    ruled.group("blue")
+    ruled.traffic.shift(Split({"blue": 100}))
+    ruled.group("one")
+    if ruled.traffic.observe().previewable:
+        ruled.traffic.open_preview("one")
