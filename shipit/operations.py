@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shipit import naming
-from shipit.errors import ShipitError, Stopped, UsageError
+from shipit.errors import Refused, ShipitError, Stopped, UsageError
 from shipit.events import Ended, Note, Started
 from shipit.model import Ending, Image, Observed, Version
 from shipit.release.engine import Outcome, shares
@@ -112,10 +112,27 @@ def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, p
     seen = shop.engine.look()
     goal = choose(seen)
     started = _start(shop, command, goal.version, goal.fleet or "")
-    outcome = shop.engine.run(goal, seen, patient=patient)
+    try:
+        outcome = shop.engine.run(goal, seen, patient=patient)
+    except Refused as refused:
+        outcome = Outcome(Ending.REFUSED, seen, f"{refused.what}: {refused.why}", refused.next)
+    except Stopped as stopped:
+        _end_stopped(shop, started, stopped)
+        raise
     if outcome.ending is Ending.SUCCEEDED and command in ("release", "rollback"):
         outcome = replace(outcome, next=outcome.next or _undo(outcome.observed))
     return _end(shop, started, outcome.ending, outcome.reason, outcome.next, outcome)
+
+
+def _end_stopped(shop: Shop, started: Started, stopped: Stopped) -> None:
+    """A stopped command waits for somebody who goes on or goes back; who serves now is said before the process ends."""
+    shop.clock.resume()
+    ways = f"go on: shipit {started.command} {started.version}; go back: shipit rollback"
+    try:
+        outcome = Outcome(Ending.WAITING, shop.engine.look())
+    except ShipitError:
+        outcome = None
+    _end(shop, started, Ending.WAITING, stopped.what, ways, outcome)
 
 
 def _undo(observed: Observed) -> str:

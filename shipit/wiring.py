@@ -58,6 +58,10 @@ class SystemClock:
     def stop(self) -> None:
         self._stop.set()
 
+    def resume(self) -> None:
+        """Lets the last words be said after a stop."""
+        self._stop.clear()
+
 
 class Shop:
     """All that a command needs, for one app and environment."""

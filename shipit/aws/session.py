@@ -1,6 +1,6 @@
 """One boto session, its clients, and who we are.
 
-Region: `--region` or shipit.yml, then AWS_REGION, AWS_DEFAULT_REGION, profile, config; boto3 itself ignores AWS_REGION.
+Region: shipit.yml, then AWS_REGION, AWS_DEFAULT_REGION, profile, config; boto3 itself ignores AWS_REGION.
 Clients are made one after the other on one session and then shared by threads: a second session costs more than five
 clients.
 """

@@ -48,8 +48,7 @@ def status_text(shop: Shop) -> str:
     lines += _table(rows) if len(rows) > 1 else ["nothing is deployed; shipit release REF"]
     if observed.route.foreign:
         lines += ["", f"also in the listener, not ours: {', '.join(observed.route.foreign)}"]
-    targets = way_back(shop, observed)
-    lines += ["", *_targets_text(targets)]
+    lines += ["", *_targets_text(way_back(shop, observed), _served_before(shop))]
     return "\n".join(lines)
 
 
@@ -146,7 +145,13 @@ def _remark(fleet: Fleet, observed: Observed) -> str:
     return ""
 
 
-def _targets_text(targets: Sequence[Target]) -> Iterable[str]:
+def _served_before(shop: Shop) -> set[str]:
+    """Versions that the history knows to have served: an image may exist of one that never did."""
+    events = shop.record.history(200)
+    return {event.version for event in events if event.ending.value in ("succeeded", "shipped_dirty")}
+
+
+def _targets_text(targets: Sequence[Target], served: set[str]) -> Iterable[str]:
     if not targets:
         return ["rollback: no earlier version"]
     rows = [("ROLLBACK TO", "HOW")]
@@ -154,12 +159,13 @@ def _targets_text(targets: Sequence[Target]) -> Iterable[str]:
         how = (
             paint("instant", "green")
             if target.instant
-            else "new fleet from its image"
-            if not target.fleet
             else "capacity first"
+            if target.fleet
+            else "new fleet from its image"
         )
         command = "shipit rollback" if number == 0 and target.fleet else f"shipit rollback --to {target.version.name}"
-        rows.append((target.version.name, f"{how}: {command}"))
+        never = "" if target.fleet or target.version.name in served else " (it has not served here)"
+        rows.append((target.version.name, f"{how}: {command}{never}"))
     return _table(rows)
 
 

@@ -14,7 +14,7 @@ import typer  # noqa: E402
 
 from shipit import __version__  # noqa: E402
 from shipit.cli import look, make, sandbox, ship  # noqa: E402
-from shipit.errors import ShipitError, Stopped  # noqa: E402
+from shipit.errors import ShipitError  # noqa: E402
 
 app = typer.Typer(
     name="shipit",
@@ -49,9 +49,6 @@ def main() -> None:
     """
     try:
         app()
-    except Stopped as error:
-        _complain(error)
-        sys.exit(error.exit_code)
     except ShipitError as error:
         _complain(error)
         if os.environ.get("SHIPIT_DEBUG"):

@@ -12,9 +12,7 @@ from shipit.errors import UsageError
 OptionalRef = Annotated[
     str | None, typer.Argument(help="Git tag, branch or commit.", metavar="REF", show_default=False)
 ]
-ImageOption = Annotated[
-    str | None, typer.Option("--image", help="Release this AMI instead of baking one.", show_default=False)
-]
+ImageOption = Annotated[str | None, typer.Option("--image", help="Use this AMI, bake nothing.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:

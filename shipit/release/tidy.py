@@ -42,7 +42,7 @@ def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[
         elif fleet.name in kept:
             steps += _park(fleet, now, policy)
         elif not goal.staged or fleet.name in goal.discard:
-            steps += _retire(fleet, observed, now, policy)
+            steps += _retire(goal, fleet, observed, now, policy)
     return steps
 
 
@@ -103,9 +103,13 @@ def _restore(fleet: Fleet, before: Fleet) -> list[Step]:
     return steps
 
 
-def _retire(fleet: Fleet, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+def _retire(goal: Goal, fleet: Fleet, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
     never_served = fleet.exposure is Exposure.NONE
     steps: list[Step] = [] if never_served or fleet.leaving else _settle(fleet, observed, now, policy)
+    if steps and fleet.parked_until is None and fleet.name not in goal.discard:
+        # Nobody waits here, and nobody may come back to finish this: then it shrinks by itself, like a parked one.
+        until = now + timedelta(seconds=policy.keep_seconds)
+        steps.insert(0, ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60))
     if fleet.name in observed.split.weights:
         left = {name: weight for name, weight in observed.split.weights.items() if name != fleet.name}
         steps.append(ShiftTraffic(Split(left), fleet.name))

@@ -6,10 +6,13 @@ import base64
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from shipit import naming
+from shipit.aws.session import Session
 from shipit.errors import CloudError, Refused, ShipitError, UsageError
 from shipit.model import Exposure
+from shipit.sandbox.state import State
 from shipit.settings import Settings
 from tests.contract.clouds import ENV, Place, cloud, place, settings_of
 from tests.sandbox.conftest import sandbox
@@ -168,6 +171,16 @@ def test_giving_up_does_not_delete_the_template_of_somebody_else(place: Place) -
     assert name in names
 
 
+@pytest.mark.sandbox
+@pytest.mark.xfail(strict=True, reason="the sandbox has moto's MissingParameter; delete_template does not know that code")
+def test_deleting_a_template_that_is_gone_is_fine(sandbox: State) -> None:
+    keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
+    ec2 = Session(sandbox.region, None, endpoint_url=sandbox.endpoint_url, **keys).client("ec2")
+    with pytest.raises(ClientError) as raised:
+        ec2.delete_launch_template(LaunchTemplateName="gone")
+    assert raised.value.response["Error"]["Code"] == "InvalidLaunchTemplateName.NotFoundException"
+
+
 def foreign_group(place: Place, name: str) -> None:
     place.ec2.create_launch_template(
         LaunchTemplateName=f"{name}-x", LaunchTemplateData={"InstanceType": "t3.nano", "ImageId": place.cloud.image}
@@ -182,6 +195,8 @@ def foreign_group(place: Place, name: str) -> None:
 
 
 def test_a_group_of_somebody_else_is_refused(place: Place) -> None:
+    if place.cloud.kind == "moto":
+        pytest.skip("moto makes a second group of the same name")
     launch = place.launch()
     foreign_group(place, launch.name)
     with pytest.raises(Refused, match="exists and is not what this release wants"):

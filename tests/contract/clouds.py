@@ -117,6 +117,7 @@ def moto_cloud() -> Iterator[Cloud]:
     keys = {"aws_access_key_id": "moto", "aws_secret_access_key": "moto"}
     with mock_aws():
         session = Session("eu-west-1", None, **keys)
+        correct_templates(session)
         ec2 = session.client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnets = [
@@ -134,7 +135,18 @@ def moto_cloud() -> Iterator[Cloud]:
 def sandbox_cloud(state: Any) -> Cloud:
     keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox", "endpoint_url": state.endpoint_url}
     session = Session(state.region, None, **keys)
+    correct_templates(session)
     return Cloud("sandbox", session, state.vpc_id, state.subnet_ids, state.load_balancer_arn, state.base_image_id)
+
+
+def correct_templates(session: Session) -> None:
+    """moto says MissingParameter of a template that is gone; AWS has a code for that."""
+
+    def correct(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("Error", {}).get("Code") == "MissingParameter":
+            parsed["Error"]["Code"] = "InvalidLaunchTemplateName.NotFoundException"
+
+    session.client("ec2").meta.events.register("after-call.ec2.DeleteLaunchTemplate", correct)
 
 
 def nothing_yet() -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def test_a_fleet_that_never_served_is_deleted_at_once() -> None:
 def test_a_fleet_that_served_some_is_settled_taken_out_drained_and_deleted() -> None:
     canary = fleet("v1", exposure=Exposure.SOME)
     observed = seen(canary, fleet("v2"), split={"v1": 0, "v2": 100}, since=NOW)
-    wanted = ["Settle", "ShiftTraffic", "DrainFleet", "AwaitEmpty", "DeleteFleet"]
+    wanted = ["ParkFleet", "Settle", "ShiftTraffic", "DrainFleet", "AwaitEmpty", "DeleteFleet"]
     assert steps_for("v1", observed) == wanted
 
 

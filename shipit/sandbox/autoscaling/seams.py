@@ -93,5 +93,5 @@ class LaunchError(Exception):
         self.message = message
 
 
-class InvalidTemplate(Exception):  # noqa: N818 - reads as the verdict that it is
+class InvalidTemplate(Exception):
     """The launch template cannot be used; the text is AWS's second sentence, "The specified launch template, ..."."""
