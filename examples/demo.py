@@ -24,7 +24,7 @@ from shipit.sandbox.tally import LoadReport
 
 HELLO = Path(__file__).parent / "hello"
 SHIPIT = [sys.executable, "-m", "shipit"]
-RATE = 500
+RATE = 600
 CANARY = "10% 10s, 50% 10s, 100%"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -50,6 +51,7 @@ class Lines:
         self._groups = groups
         self._began: datetime | None = None
         self._in_bake = False
+        self._transient = False
 
     def hear(self, event: object) -> None:
         kind = getattr(event, "kind", "")
@@ -58,6 +60,9 @@ class Lines:
         getattr(self, f"_{kind}")(event)
 
     def _say(self, at: datetime, mark: str, text: str, colour: str = "") -> None:
+        if self._transient:
+            print("\r\x1b[2K", end="")
+            self._transient = False
         self._began = self._began or at
         seconds = (at - self._began).total_seconds()
         line = f"{seconds:7.1f}s {mark} {text}"
@@ -81,8 +86,15 @@ class Lines:
         self._say(event.at, " ", f"  {event.reason}", "dim")
 
     def _bake(self, event: BakeLine) -> None:
-        if self._verbose or self._groups or event.important:
+        """All of it where it can be folded or was asked for; on a terminal one line that changes; else what matters."""
+        if self._verbose or self._groups:
             self._say(event.at, "│", event.text, "" if event.important else "dim")
+        elif event.important and sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 16
+            print(f"\r\x1b[2K{paint(f'            │ {event.text[:width]}', 'dim')}", end="", flush=True)
+            self._transient = True
+        elif event.important:
+            self._say(event.at, "│", event.text)
 
     def _shifted(self, event: Shifted) -> None:
         self._say(event.at, "→", f"traffic: {share_text(event.split)}", "cyan")

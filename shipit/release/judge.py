@@ -13,6 +13,7 @@ from shipit.release.policy import Policy
 INCURABLE = frozenset({FailureKind.QUOTA, FailureKind.CONFIGURATION, FailureKind.PERMISSION})
 # A referenced target group whose targets stay `unused` has a configuration error, not a slow start (field notes A4).
 UNUSED_GRACE_SECONDS = 60.0
+SHOWN_INSTANCES = 3
 _SICK = frozenset({TargetState.UNHEALTHY, TargetState.UNUSED, TargetState.UNAVAILABLE})
 
 
@@ -81,16 +82,21 @@ def _until_deadline(text: str, since: datetime, now: datetime, policy: Policy) -
 
 
 def _complaints(fleet: Fleet) -> list[str]:
-    """`i-0ab: unhealthy, Target.Timeout (Request timed out)` for at most three; the others are counted by state."""
-    known_to_be_sick = [i for i in fleet.instances if i.reason and i.target in _SICK]
-    lines = []
-    for instance in known_to_be_sick[:3]:
+    """`i-0a, i-0b: unhealthy, Target.Timeout (Request timed out)`: one for each reason; the others are counted by state."""
+    sick = [i for i in fleet.instances if i.reason and i.target in _SICK]
+    by_reason: dict[str, list[str]] = {}
+    for instance in sick:
         description = f" ({instance.description})" if instance.description else ""
-        lines.append(f"{instance.id} is {instance.target}, {instance.reason}{description}")
-    others = [i for i in fleet.instances if not i.serves and i not in known_to_be_sick[:3]]
-    counts = Counter(str(i.target or i.lifecycle) for i in others)
+        by_reason.setdefault(f"{instance.target}, {instance.reason}{description}", []).append(instance.id)
+    lines = [f"{_few(ids)}: {reason}" for reason, ids in by_reason.items()]
+    counts = Counter(str(i.target or i.lifecycle) for i in fleet.instances if not i.serves and i not in sick)
     lines += [f"{count} {state}" for state, count in sorted(counts.items())]
     return [*lines, f"last launch failed: {fleet.failure.message}"] if fleet.failure else lines
+
+
+def _few(ids: list[str]) -> str:
+    more = len(ids) - SHOWN_INSTANCES
+    return ", ".join(ids[:SHOWN_INSTANCES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _all_unused(fleet: Fleet) -> bool:

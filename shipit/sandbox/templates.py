@@ -31,6 +31,11 @@ class SandboxTemplates(LaunchTemplates):  # type: ignore[misc]
         version = self.tokens.once("CreateLaunchTemplateVersion", self.params, self._create_version)
         return ActionResult({"LaunchTemplateVersion": self._described_version(version)})
 
+    def delete_launch_template(self) -> ActionResult:
+        """A name that does not exist is refused as such; moto says that the parameter is missing."""
+        self._named_template()
+        return super().delete_launch_template()
+
     def delete_launch_template_versions(self) -> ActionResult:
         self.error_on_dryrun()
         template = self._named_template()

@@ -261,7 +261,12 @@ class Place:
 
 def settings_of(cloud: Cloud, app: str) -> Settings:
     return Settings.model_validate(
-        {"app": app, "fleet": {"subnets": cloud.subnets, "size": 1, "max_size": 4}, "health": {"path": "/healthz"}}
+        {
+            "app": app,
+            "fleet": {"subnets": cloud.subnets, "size": 1, "max_size": 4},
+            "health": {"path": "/healthz"},
+            "traffic": {"drain_seconds": 1},
+        }
     )
 
 

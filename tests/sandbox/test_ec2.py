@@ -235,3 +235,8 @@ def test_what_is_missing_is_a_client_error_and_no_html(client: Callable[[str], A
     refused("InvalidAction", client("ec2").describe_fast_snapshot_restores)
     refused("InvalidAction", client("cloudwatch").describe_alarm_history)
     refused("InvalidAction", client("s3").list_buckets)
+
+
+def test_deleting_a_launch_template_that_is_gone_says_that_it_does_not_exist(client: Callable[[str], Any]) -> None:
+    with pytest.raises(ClientError, match=r"InvalidLaunchTemplateName\.NotFoundException"):
+        client("ec2").delete_launch_template(LaunchTemplateName="never-was")

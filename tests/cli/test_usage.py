@@ -1,0 +1,205 @@
+"""Every command with every wrong value of its flags: told in words, with the exit code of a usage error, AWS untouched."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.shell import Shell, shell
+
+__all__ = ["shell"]
+
+IMAGE = "ami-0123456789abcdef0"
+WRONG: dict[str, tuple[str, ...]] = {
+    # typed words -> what the answer must name
+    "": ("Usage", "release"),
+    "releaze v1": ("releaze",),
+    "--verison": ("--verison",),
+    "release": ("give a version or --image", "neither is given", "shipit release v42"),
+    "release v1 v2": ("v2",),
+    f"release v1 --image {IMAGE}": ("give a version or --image", "both are given"),
+    "release v1 --canary 5%": ("the last stage must be 100%", "5% 30s, 25% 1m, 100%"),
+    "release v1 --canary 101%": ("at most 100%",),
+    "release v1 --canary nonsense": ("nonsense", "each stage is a share"),
+    "release v1 --canary 50%,25%,100%": ("shares must grow",),
+    "release v1 --canary 100%_10s": ("each stage is a share",),
+    "release v1 --canary": ("--canary",),
+    "release v1 --output xml": ("xml", "json"),
+    "release v1 -o": ("-o",),
+    "release v1 --env nowhere": ("nowhere",),
+    "release v1 --env": ("--env",),
+    "release v1 --config missing.yml": ("missing.yml", "shipit init"),
+    "release v1 --config .": ("cannot be read",),
+    "release v1 --percent 5": ("--percent",),
+    "release v1 --yes": ("--yes",),
+    "release --image ": ("nothing to release",),
+    "stage": ("give a version or --image", "shipit stage v42"),
+    f"stage v1 --image {IMAGE}": ("both are given",),
+    "stage v1 --canary 5%": ("--canary",),
+    "stage v1 --output yaml": ("yaml",),
+    "stage v1 --config missing.yml": ("missing.yml",),
+    "rollback v1": ("v1",),
+    "rollback --to": ("--to",),
+    "rollback --output csv": ("csv",),
+    "rollback --config missing.yml": ("missing.yml",),
+    "rollback --env nowhere": ("nowhere",),
+    "rollback --yes": ("--yes",),
+    "retire": ("Give up the instant way back?", "--yes"),
+    "retire v1": ("v1",),
+    "retire --output html --yes": ("html",),
+    "retire --config missing.yml --yes": ("missing.yml",),
+    "plan --canary 7": ("7",),
+    "plan v1 v2": ("v2",),
+    "plan v1 --output text": ("text",),
+    "plan v1 --config missing.yml": ("missing.yml",),
+    "plan v1 --env nowhere": ("nowhere",),
+    "bake": ("REF",),
+    "bake v1 v2": ("v2",),
+    "bake v1 --output tap": ("tap",),
+    "bake v1 --config missing.yml": ("missing.yml",),
+    "bake v1 --env nowhere": ("nowhere",),
+    "bake v1 --canary 100%": ("--canary",),
+    "init missing-folder": ("missing-folder", "mkdir"),
+    "init . other": ("other",),
+    "init .": ("shipit.yml exists already", "rm "),
+    "init --app": ("--app",),
+    "status extra": ("extra",),
+    "status --output table": ("table",),
+    "status --env nowhere": ("nowhere",),
+    "status --config missing.yml": ("missing.yml",),
+    "status --watch=maybe": ("--watch",),
+    "history --limit 0": ("--limit", "1"),
+    "history --limit 1001": ("--limit", "1000"),
+    "history --limit many": ("many",),
+    "history --limit 1.5": ("1.5",),
+    "history --output long": ("long",),
+    "history --env nowhere": ("nowhere",),
+    "logs i-1 i-2": ("i-2",),
+    "logs --env nowhere": ("nowhere",),
+    "logs --config missing.yml": ("missing.yml",),
+    "sandbox": ("Usage", "up"),
+    "sandbox sideways": ("sideways",),
+    "sandbox up --port 70000": ("--port", "65535"),
+    "sandbox up --port -1": ("--port",),
+    "sandbox up --port http": ("http",),
+    "sandbox up --front-port 70000": ("--front-port",),
+    "sandbox up --name NO": ("NO", "lower case"),
+    "sandbox down --name ../etc": ("../etc",),
+    "sandbox down extra": ("extra",),
+    "sandbox status --name not-up": ("not-up", "sandbox up"),
+    "sandbox env --name not-up": ("not-up",),
+    "sandbox load --rate 0": ("--rate",),
+    "sandbox load --rate fast": ("fast",),
+    "sandbox load --seconds 0": ("--seconds",),
+    "sandbox load --path nowhere": ("nowhere", "--path /healthz"),
+    "sandbox load --header nonsense": ("nonsense", "Name: value"),
+    "sandbox load --name not-up": ("not-up",),
+}
+SEVERAL = "\nenvironments: {staging: {}, live: {}}\n"
+NOT_YET = {
+    "rollback --env nowhere",
+    "release v1 --env nowhere",
+    "plan v1 --env nowhere",
+    "bake v1 --env nowhere",
+    "status --env nowhere",
+    "history --env nowhere",
+    "logs --env nowhere",
+}
+
+
+def cases() -> list[object]:
+    return [pytest.param(line, names, id=line or "nothing") for line, names in WRONG.items()]
+
+
+def words(line: str) -> list[str]:
+    """The words of a line; `_` stands for a blank inside a word, and a line that ends with a blank has an empty word."""
+    return [word.replace("_", " ") for word in line.split(" ")] if line else []
+
+
+@pytest.mark.parametrize(("line", "names"), cases())
+def test_a_wrong_line_is_a_usage_error_that_touches_nothing(shell: Shell, line: str, names: tuple[str, ...]) -> None:
+    if "--env nowhere" in line:
+        shell.write((shell.folder / "shipit.yml").read_text() + SEVERAL)
+    shell.monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115 - as in CI: no terminal
+    said = shell.run(*words(line))
+    assert said.code in (2, 5), said.all
+    assert "Traceback" not in said.all
+    assert "bug in shipit" not in said.all
+    for name in names:
+        assert name in said.all
+    assert shell.knocks == []
+    assert sorted(path.name for path in shell.folder.iterdir()) == [".git", "shipit.yml"]
+
+
+@pytest.mark.parametrize("line", [line for line, names in WRONG.items() if line.startswith("release") and len(names) > 2])
+def test_an_error_of_ours_has_three_parts(shell: Shell, line: str) -> None:
+    said = shell.run(*words(line))
+    assert said.err.startswith("error: ")
+    assert "\n  why:  " in said.err
+    assert "\n  next: " in said.err
+    assert said.out == ""
+
+
+@pytest.mark.xfail(strict=True, reason="plan (cli/make.py) takes the image and says nothing of the version")
+def test_a_plan_of_a_version_and_an_image_is_refused(shell: Shell) -> None:
+    said = shell.run("plan", "v1", "--image", IMAGE)
+    assert said.code == 2
+    assert shell.knocks == []
+
+
+@pytest.mark.xfail(strict=True, reason="load_config (config.py) knows any name when the file has no environments")
+def test_an_environment_that_is_misspelled_is_refused_in_a_file_without_environments(shell: Shell) -> None:
+    said = shell.run("status", "--env", "prodcution")
+    assert said.code == 2
+    assert shell.knocks == []
+
+
+@pytest.mark.xfail(strict=True, reason="write_config (setup.py) does not check the name")
+@pytest.mark.parametrize("name", ["Not A Name", "9lives", "x" * 40, "a: b", ""])
+def test_init_writes_no_file_that_it_would_not_read(shell: Shell, name: str) -> None:
+    (shell.folder / "shipit.yml").unlink()
+    said = shell.run("init", "--app", name)
+    assert said.code == 2
+
+
+@pytest.mark.xfail(strict=True, reason="write_config (setup.py) takes any folder's name")
+@pytest.mark.parametrize("folder", ["2048", "日本", "x" * 40])
+def test_init_in_a_folder_whose_name_is_no_name_of_an_app(shell: Shell, folder: str) -> None:
+    (shell.folder / folder).mkdir()
+    said = shell.run("init", folder)
+    assert said.code == 2 or "app: app" in (shell.folder / folder / "shipit.yml").read_text()
+
+
+def test_init_writes_a_file_that_can_be_read(shell: Shell) -> None:
+    from shipit.config import load_config
+
+    (shell.folder / "shipit.yml").unlink()
+    said = shell.run("init", "--app", "shop")
+    assert said.code == 0
+    assert load_config(shell.folder / "shipit.yml").app == "shop"
+
+
+def test_outside_of_any_project_it_says_how_to_begin(shell: Shell) -> None:
+    (shell.folder / "shipit.yml").unlink()
+    said = shell.run("status")
+    assert said.code == 2
+    assert "shipit init" in said.err
+
+
+def test_a_listener_that_is_not_set_is_named(shell: Shell) -> None:
+    shell.write("app: hello\nregion: eu-west-1\n")
+    said = shell.run("status")
+    assert said.code == 2
+    assert "traffic.listener" in said.err
+    assert shell.knocks == []
+
+
+def test_a_bug_of_ours_is_told_without_a_traceback(shell: Shell) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("x")
+
+    shell.monkeypatch.setattr("shipit.wiring.open_shop", broken)
+    said = shell.run("status")
+    assert said.code == 1
+    assert "this is a bug in shipit" in said.err
+    assert "SHIPIT_DEBUG=1" in said.err
+    assert "Traceback" not in said.err
