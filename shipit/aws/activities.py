@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from shipit.aws.errors import translated
@@ -12,6 +13,7 @@ _PHRASES: tuple[tuple[str, FailureKind], ...] = (
     ("vcpulimitexceeded", FailureKind.QUOTA),
     ("instancelimitexceeded", FailureKind.QUOTA),
     ("instance(s) are already running", FailureKind.QUOTA),
+    ("vcpu limit", FailureKind.QUOTA),
     ("not authorized", FailureKind.PERMISSION),
     ("unauthorizedoperation", FailureKind.PERMISSION),
     ("accessdenied", FailureKind.PERMISSION),
@@ -26,10 +28,12 @@ _PHRASES: tuple[tuple[str, FailureKind], ...] = (
 
 
 def launch_failure(client: Any, group: str) -> LaunchFailure | None:
-    """The newest failed launch of the group, if the newest launches failed."""
+    """The newest failed launch of the group, unless a launch has succeeded since."""
     with translated(f"reading the scaling activities of {group}"):
         answer = client.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=20)
-    failed = [a for a in answer["Activities"] if a["StatusCode"] in ("Failed", "Cancelled")]
+    launches = [a for a in answer["Activities"] if a.get("Description", "").startswith("Launching")]
+    failed = list(takewhile(lambda activity: activity["StatusCode"] != "Successful", launches))
+    failed = [a for a in failed if a["StatusCode"] in ("Failed", "Cancelled")]
     if not failed:
         return None
     message = failed[0].get("StatusMessage") or failed[0].get("Cause", "")

@@ -29,6 +29,7 @@ MISSING = frozenset(
         "InvalidAMIID.Unavailable",
         "InvalidInstanceID.NotFound",
         "InvalidLaunchTemplateName.NotFoundException",
+        "InvalidLaunchTemplateId.NotFoundException",
         "InvalidLaunchTemplateId.NotFound",
         "ResourceNotFoundException",
     }
@@ -78,6 +79,11 @@ def translate(error: Exception, doing: str) -> ShipitError | None:
         return AccessError(f"the AWS login has expired while {doing}", str(error), "aws sso login")
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
         return CloudError(f"no answer from AWS while {doing}", str(error), "run the same command again", "Unreachable")
+    if type(error).__name__ == "ResponseParserError":
+        # Not one of botocore's own tree: something that is not AWS answered, a proxy or a wrong endpoint.
+        return CloudError(
+            f"the answer could not be read while {doing}", str(error), "is AWS_ENDPOINT_URL right?", "Unreadable"
+        )
     if isinstance(error, boto.BotoCoreError):
         return CloudError(f"the AWS client failed while {doing}", str(error), code=type(error).__name__)
     return None

@@ -18,7 +18,7 @@ from shipit.aws.errors import code_of, message_of, translated
 from shipit.aws.groups import TargetGroups
 from shipit.aws.launching import Launcher
 from shipit.aws.session import Session
-from shipit.errors import CloudError, NotFound
+from shipit.errors import CloudError, NotFound, Refused
 from shipit.model import Exposure, Fleet, Instance, Pin, Version
 from shipit.ports import Clock, Launch
 
@@ -106,10 +106,12 @@ class AwsFleets:
         self._tag(name, {naming.EXPOSURE: exposure.value})
 
     def park(self, name: str, until: datetime, floor: int) -> None:
-        """A date that has passed (a fleet that is put back as it was found) needs no action: AWS would refuse it."""
+        """Said before it is scheduled: a fleet that will shrink by itself must be known as one. A date that has passed (a
+        fleet that is put back as it was found) needs no action: AWS would refuse it.
+        """
+        self._tag(name, {naming.PARKED_UNTIL: until.isoformat(timespec="seconds")})
         if until > self._clock.now():
             self._schedule_retirement(name, until, floor)
-        self._tag(name, {naming.PARKED_UNTIL: until.isoformat(timespec="seconds")})
 
     def _schedule_retirement(self, name: str, until: datetime, floor: int) -> None:
         with translated(f"scheduling the retirement of {name}"):
@@ -138,6 +140,10 @@ class AwsFleets:
     def delete(self, name: str, *, at_once: bool) -> bool:
         """The group goes last: it carries the tags by which a deletion that was cut short is found and finished."""
         group = self._find(name)
+        if group is not None and (_tags(group).get(naming.APP), _tags(group).get(naming.ENV)) != (self._app, self._env):
+            raise Refused(
+                f"will not delete group {name}", f"its tags do not say {self._app}/{self._env}", "shipit status"
+            )
         if group is not None and group["Instances"] and not at_once:
             return False
         if not self._groups.delete(name):
@@ -165,8 +171,16 @@ class AwsFleets:
         return True
 
     def _read(self, group: Mapping[str, Any]) -> Fleet:
-        tags = _tags(group)
         name = group["AutoScalingGroupName"]
+        try:
+            return self._fleet(name, group, _tags(group))
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"a tag of Auto Scaling group {name} cannot be read"
+            raise Refused(
+                what, f"{type(error).__name__}: {error}", f"mend the {naming.PREFIX}* tags of {name}"
+            ) from error
+
+    def _fleet(self, name: str, group: Mapping[str, Any], tags: Mapping[str, str]) -> Fleet:
         arns = group.get("TargetGroupARNs", [])
         if arns:
             self._groups.learn(name, arns[0])

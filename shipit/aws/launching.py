@@ -69,18 +69,19 @@ class Launcher:
 
     def part_of(self, name: str) -> Fleet | None:
         """A fleet that has no Auto Scaling group (yet): what a launch that was cut short has left."""
-        if self._template_exists(name) or self._groups.find(name):
+        if self._find_template(name) or self._groups.find(name):
             return Fleet(name, Version(name), "", whole=False)
         return None
 
     def delete_template(self, name: str) -> None:
-        """Deletes the launch template with all its versions; one that is gone is fine."""
+        """Deletes the launch template with all its versions; one that is gone is fine, one of somebody else is left."""
+        if not self._find_template(name):
+            return
         try:
             with translated(f"deleting launch template {name}"):
                 self._ec2.delete_launch_template(LaunchTemplateName=name)
-        except CloudError as error:
-            if not code_of(error).startswith(("InvalidLaunchTemplateName.NotFound", "InvalidLaunchTemplateId")):
-                raise
+        except NotFound:
+            pass
 
     def _check_settings(self) -> None:
         if not self._settings.fleet.subnets:
@@ -147,20 +148,21 @@ class Launcher:
 
     def _adopt_template(self, name: str) -> None:
         """A retried call met its own success; anybody else's template of that name is refused."""
-        with translated(f"reading launch template {name}"):
-            found = self._ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"][0]
-        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
-        if (tags.get(naming.APP), tags.get(naming.ENV)) != (self._settings.app, self._env):
+        if not self._find_template(name):
+            app = self._settings.app
             raise Refused(
-                f"launch template {name} exists and is not {self._settings.app}'s", f"its tags are {tags}", "try again"
+                f"launch template {name} exists and is not {app}'s", "its tags say so", "run the command again"
             )
 
-    def _template_exists(self, name: str) -> bool:
+    def _find_template(self, name: str) -> bool:
+        """Whether there is a template of that name that tags prove to be ours."""
         try:
             with translated(f"looking for launch template {name}"):
-                return bool(self._ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"])
+                found = self._ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"]
         except NotFound:
             return False
+        tags = {tag["Key"]: tag["Value"] for template in found for tag in template.get("Tags", [])}
+        return (tags.get(naming.APP), tags.get(naming.ENV)) == (self._settings.app, self._env)
 
     def _create_group(self, launch: Launch, group_arn: str) -> None:
         settings = self._settings.fleet

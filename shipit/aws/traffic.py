@@ -20,6 +20,7 @@ from shipit.model import Route, Split
 Action = dict[str, Any]
 ROUTING = frozenset({"forward", "fixed-response", "redirect"})
 READ_BACK_ATTEMPTS = 5
+LAST_PRIORITY = 50_000
 
 
 class AwsTraffic:
@@ -39,17 +40,10 @@ class AwsTraffic:
         rules = self._rules()
         actions = self._mine(rules)["Actions"]
         forward = _forward(actions)
-        tuples = _tuples(forward)
         previews = self._preview_rules(rules)
-        self._groups.prove([t["TargetGroupArn"] for t in tuples])
-        ours = {
-            self._groups.name(t["TargetGroupArn"]): t["Weight"]
-            for t in tuples
-            if self._groups.ours(t["TargetGroupArn"])
-        }
-        foreign = {
-            _tail(t["TargetGroupArn"]): t["Weight"] for t in tuples if not self._groups.ours(t["TargetGroupArn"])
-        }
+        ours = self._weights(actions)
+        others = (t for t in _tuples(forward) if not self._groups.ours(t["TargetGroupArn"]))
+        foreign = {_tail(t["TargetGroupArn"]): t["Weight"] for t in others}
         sticky = forward.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}) if forward else {}
         return Route(
             Split(ours),
@@ -64,10 +58,10 @@ class AwsTraffic:
     def shift(self, split: Split) -> Route:
         """Writes only when the weights differ, so it may be called twice. Raises `CloudError` when AWS does not take it."""
         actions = self._mine(self._rules())["Actions"]
-        wanted = self._with_weights(actions, split)
+        before = self._weights(actions)
         failure: CloudError | None = None
-        if wanted != actions:
-            failure = self._write(wanted)
+        if before != dict(split.weights):
+            failure = self._write(self._with_weights(actions, split))
         for _ in range(READ_BACK_ATTEMPTS):
             route = self.observe()
             if dict(route.split.weights) == dict(split.weights):
@@ -89,12 +83,12 @@ class AwsTraffic:
             return
         conditions = [*_conditions(self._mine(rules)), _header_condition(name)]
         taken = {int(rule["Priority"]) for rule in rules if rule["Priority"] != "default"}
-        below = int(self._mine(rules)["Priority"]) if self._rule else 50_001
-        for priority in (number for number in range(1, below) if number not in taken):
+        # Before the rule that is shifted, where that can be; behind it, the header has no effect but health checks start.
+        for priority in (number for number in range(1, LAST_PRIORITY + 1) if number not in taken):
             if self._create_rule(priority, conditions, self._groups.arn(name)):
                 return
         raise Refused(
-            "there is no free rule priority for the preview", f"needed: one below {below}", "free one on the listener"
+            "there is no free rule priority for the preview", f"{len(taken)} are taken", "free one on the listener"
         )
 
     def close_preview(self) -> None:
@@ -125,6 +119,13 @@ class AwsTraffic:
             self._groups.prove(arns)
             found.update({self._groups.name(arn): rule["RuleArn"] for arn in arns if self._groups.ours(arn)})
         return found
+
+    def _weights(self, actions: Sequence[Action]) -> dict[str, int]:
+        """The weights of our fleets; the tags of all groups in the action are known afterwards."""
+        tuples = _tuples(_forward(actions))
+        self._groups.prove([t["TargetGroupArn"] for t in tuples])
+        ours = (t for t in tuples if self._groups.ours(t["TargetGroupArn"]))
+        return {self._groups.name(t["TargetGroupArn"]): t["Weight"] for t in ours}
 
     def _with_weights(self, actions: Sequence[Action], split: Split) -> list[Action]:
         """The action list with our weights, everything else untouched."""

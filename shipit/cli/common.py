@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from enum import StrEnum
@@ -37,7 +38,7 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="`human`, or `jso
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show all of Packer's output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile.", show_default=False)]
-Ref = Annotated[str, typer.Argument(help="Git tag, branch or commit.", show_default=False)]
+Ref = Annotated[str, typer.Argument(help="Git tag, branch or commit.", metavar="REF", show_default=False)]
 Canary = Annotated[
     str | None, typer.Option("--canary", help='Stages, like "5% 30s, 25% 1m, 100%".', show_default=False)
 ]
@@ -68,6 +69,19 @@ def stop_on_signals(clock: SystemClock) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+
+
+def check_wanted(ref: str | None, image: str | None, canary: str | None, command: str) -> None:
+    """Raises `UsageError` unless it is a version or an image, not both and not none, and the stages can be read."""
+    from shipit.schedule import parse_schedule
+
+    if canary is not None:
+        parse_schedule(canary)
+    if (ref is None) == (image is None):
+        why = "both are given" if ref else "neither is given"
+        raise UsageError("give a version or --image", why, f"shipit {command} v42")
+    if image is not None and not re.fullmatch(r"ami-[0-9a-f]+", image):
+        raise UsageError(f"{image!r} is not the id of an AMI", "it begins with ami-", "shipit status lists images")
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -11,6 +11,7 @@ from shipit.cli.output import paint, share_text
 from shipit.events import Ended, to_document
 from shipit.model import Exposure, Fleet, Observed
 from shipit.operations import way_back
+from shipit.release.engine import shares
 from shipit.release.goal import Goal, Target
 from shipit.release.plan import Plan
 from shipit.release.steps import Step
@@ -37,7 +38,7 @@ def status_document(shop: Shop) -> str:
 
 def status_text(shop: Shop) -> str:
     observed = shop.engine.look(all_health=True)
-    lines = [f"{shop.config.app} in {shop.config.env}: {share_text(_shares(observed))}", ""]
+    lines = [f"{shop.config.app} in {shop.config.env}: {share_text(shares(observed))}", ""]
     rows = [("VERSION", "SHARE", "HEALTHY", "FLEET", "IMAGE", "")]
     for fleet in _fleets(observed):
         percent = float(observed.split.percent(fleet.name))
@@ -93,14 +94,6 @@ def history_text(events: Sequence[Ended]) -> str:
 
 def _fleets(observed: Observed) -> list[Fleet]:
     return sorted(observed.fleets.values(), key=lambda f: (-observed.split.percent(f.name), f.version.name, f.name))
-
-
-def _shares(observed: Observed) -> dict[str, float]:
-    return {
-        observed.fleets[n].version.name: float(observed.split.percent(n))
-        for n in observed.split.serving
-        if n in observed.fleets
-    }
 
 
 def _fleet_row(fleet: Fleet, observed: Observed) -> dict[str, Any]:

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from shipit.cli.common import Canary, ConfigPath, Env, Format, Output, Profile, Ref, Verbose, finish, shop_for
+from shipit.cli.common import (
+    Canary,
+    ConfigPath,
+    Env,
+    Format,
+    Output,
+    Profile,
+    Ref,
+    Verbose,
+    check_wanted,
+    finish,
+    shop_for,
+)
 from shipit.errors import UsageError
 
 
@@ -59,6 +71,8 @@ def plan(
     """Show the steps that a release would take; change nothing."""
     from shipit import operations
     from shipit.cli.documents import plan_document, plan_text
+
+    check_wanted(ref, image, canary, "plan")
 
     shop = shop_for(lambda event: None, env, config, profile)
     goal, steps = operations.plan(shop, operations.Wanted(ref, image, canary))

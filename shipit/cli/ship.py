@@ -6,8 +6,20 @@ from typing import Annotated
 
 import typer
 
-from shipit.cli.common import Canary, ConfigPath, Env, Format, Output, Profile, Verbose, Yes, confirm, finish, shop_for
-from shipit.errors import UsageError
+from shipit.cli.common import (
+    Canary,
+    ConfigPath,
+    Env,
+    Format,
+    Output,
+    Profile,
+    Verbose,
+    Yes,
+    check_wanted,
+    confirm,
+    finish,
+    shop_for,
+)
 
 OptionalRef = Annotated[
     str | None, typer.Argument(help="Git tag, branch or commit.", metavar="REF", show_default=False)
@@ -91,14 +103,8 @@ def _ship(
 ) -> None:
     from shipit import operations
     from shipit.cli.output import listener_for
-    from shipit.schedule import parse_schedule
 
-    if (ref is None) == (image is None):
-        command = "stage" if staged else "release"
-        why = "both are given" if ref else "neither is given"
-        raise UsageError("give a version or --image", why, f"shipit {command} v42")
-    if canary:
-        parse_schedule(canary)
+    check_wanted(ref, image, canary, "stage" if staged else "release")
     env, config, profile, output, verbose = common
     shop = shop_for(listener_for(output, verbose=verbose), env, config, profile)
     finish(operations.release(shop, operations.Wanted(ref, image, canary, staged)))

@@ -127,7 +127,7 @@ def _running(name: str) -> State:
     if found is None or not state.is_alive(found):
         others = ", ".join(one.name for one in state.running())
         why = f"running: {others}" if others else "none is running"
-        raise ShipitError(f"the sandbox {name!r} is not up", why, "shipit sandbox up" + _name_option(name))
+        raise Refused(f"the sandbox {name!r} is not up", why, "shipit sandbox up" + _name_option(name))
     return found
 
 
