@@ -58,6 +58,7 @@ class NotFound(CloudError):
 
 
 class Stopped(ShipitError):
-    """A person or CI asked to stop (SIGINT, SIGTERM): between steps, with nothing half done."""
+    """A person or CI asked to stop (SIGINT, SIGTERM): between steps, with nothing half done. `told` once an ending was shown."""
 
     exit_code = 130
+    told = False

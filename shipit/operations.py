@@ -133,6 +133,7 @@ def _end_stopped(shop: Shop, started: Started, stopped: Stopped) -> None:
     except ShipitError:
         outcome = None
     _end(shop, started, Ending.WAITING, stopped.what, ways, outcome)
+    stopped.told = True
 
 
 def _undo(observed: Observed) -> str:

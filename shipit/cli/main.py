@@ -50,7 +50,8 @@ def main() -> None:
     try:
         app()
     except ShipitError as error:
-        _complain(error)
+        if not getattr(error, "told", False):
+            _complain(error)
         if os.environ.get("SHIPIT_DEBUG"):
             raise
         sys.exit(error.exit_code)

@@ -104,8 +104,9 @@ class Lines:
 
     def _ending(self, event: Ended) -> None:
         good = event.ending.exit_code == 0
+        mark, colour = ("✔", "green") if good else ("‖", "yellow") if event.ending.value == "waiting" else ("✘", "red")
         text = f"{event.command} {event.version}: {event.ending.value} after {event.seconds:.1f} s"
-        self._say(event.at, "✔" if good else "✘", text, "green" if good else "red")
+        self._say(event.at, mark, text, colour)
         if event.reason:
             print(f"  {'result' if good else 'why'}: {event.reason}")
         phases = "  ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in event.phases if phase.seconds >= 0.05)

@@ -190,13 +190,15 @@ class ParkFleet(FleetStep):
     until: datetime
     floor: int
     minutes: float
+    way_back: bool = True
 
     @property
     def sentence(self) -> str:
         after = f"then it shrinks to {self.floor} by itself"
         if not self.minutes:
             return f"put {self.fleet} back to sleep at {_instances(self.floor)}"
-        return f"park {self.fleet} at full size for {self.minutes:g} minutes, ready for a rollback; {after}"
+        purpose = "ready for a rollback" if self.way_back else "to be looked at"
+        return f"park {self.fleet} at full size for {self.minutes:g} minutes, {purpose}; {after}"
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def _retire(goal: Goal, fleet: Fleet, observed: Observed, now: datetime, policy:
     if steps and fleet.parked_until is None and fleet.name not in goal.discard:
         # Nobody waits here, and nobody may come back to finish this: then it shrinks by itself, like a parked one.
         until = now + timedelta(seconds=policy.keep_seconds)
-        steps.insert(0, ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60))
+        steps.insert(0, ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60, way_back=False))
     if fleet.name in observed.split.weights:
         left = {name: weight for name, weight in observed.split.weights.items() if name != fleet.name}
         steps.append(ShiftTraffic(Split(left), fleet.name))

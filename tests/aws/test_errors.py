@@ -79,3 +79,9 @@ def test_the_code_is_found_before_and_after_the_translation() -> None:
     assert code_of(client_error("Throttling")) == "Throttling"
     assert code_of(translation(client_error("Throttling"))) == "Throttling"
     assert code_of(ValueError("no")) == ""
+
+
+def test_an_answer_that_is_not_of_aws_at_all_is_no_bug_of_shipit() -> None:
+    from botocore.parsers import ResponseParserError
+
+    assert "reading the rules" in translation(ResponseParserError("a proxy's login page")).what

@@ -99,9 +99,7 @@ UNPIN_CALLS = ["UpdateAutoScalingGroup", "ResumeProcesses", "DeleteTags"]
 
 @pytest.mark.parametrize("operation", PIN_CALLS)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_pin_cut_short_anywhere_is_still_put_back_exactly(
-    place: Place, name: str, operation: str, when: str
-) -> None:
+def test_a_pin_cut_short_anywhere_is_still_put_back_exactly(place: Place, name: str, operation: str, when: str) -> None:
     before = sizes(place, name)
     (place.wire.fail_before if when == "before" else place.wire.fail_after)("autoscaling", operation, "Weird")
     with pytest.raises(CloudError):
@@ -168,7 +166,6 @@ def test_unparking_cut_short_can_be_finished(place: Place, name: str, when: str)
     assert scheduled(place, name) == []
 
 
-@pytest.mark.xfail(strict=True, reason="park (aws/fleets.py) schedules first and tags second")
 def test_a_fleet_that_will_shrink_by_itself_always_says_so(place: Place, name: str) -> None:
     place.wire.fail_before("autoscaling", "CreateOrUpdateTags", "Weird")
     with pytest.raises(CloudError):
@@ -267,7 +264,6 @@ BROKEN_TAGS = {
 }
 
 
-@pytest.mark.xfail(strict=True, reason="_read (aws/fleets.py) lets ValueError out for a tag that a person edited")
 @pytest.mark.parametrize("key", BROKEN_TAGS)
 def test_a_tag_that_somebody_edited_is_no_bug_of_shipit(place: Place, name: str, key: str) -> None:
     tag = {"ResourceId": name, "ResourceType": "auto-scaling-group", "PropagateAtLaunch": False}
@@ -297,13 +293,11 @@ def test_why_a_launch_failed_is_told_from_the_words_of_aws(message: str, kind: s
     assert kind_of(message) is FailureKind(kind)
 
 
-@pytest.mark.xfail(strict=True, reason="_PHRASES (aws/activities.py): `capacity` is found in the message of a quota")
 def test_a_quota_that_speaks_of_capacity_is_a_quota() -> None:
     message = "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket"
     assert kind_of(message) is FailureKind.QUOTA
 
 
-@pytest.mark.xfail(strict=True, reason="launch_failure (aws/activities.py) counts failures that a later success has cured")
 def test_a_failure_that_a_later_launch_has_cured_is_forgotten(place: Place, name: str) -> None:
     def activities(parsed: dict[str, Any], **_: Any) -> None:
         done = {"StatusCode": "Successful", "Description": "Launching a new EC2 instance: i-2"}

@@ -158,7 +158,6 @@ def test_a_template_of_somebody_else_is_refused_and_stays(place: Place) -> None:
     assert template_of(place, launch.name)["InstanceType"] == "t3.nano"
 
 
-@pytest.mark.xfail(strict=True, reason="delete_template and part_of (aws/launching.py) do not read the tags")
 def test_giving_up_does_not_delete_the_template_of_somebody_else(place: Place) -> None:
     name = place.launch().name
     place.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "t3.nano"})
@@ -172,7 +171,6 @@ def test_giving_up_does_not_delete_the_template_of_somebody_else(place: Place) -
 
 
 @pytest.mark.sandbox
-@pytest.mark.xfail(strict=True, reason="the sandbox has moto's MissingParameter; delete_template does not know that code")
 def test_deleting_a_template_that_is_gone_is_fine(sandbox: State) -> None:
     keys = {"aws_access_key_id": "sandbox", "aws_secret_access_key": "sandbox"}
     ec2 = Session(sandbox.region, None, endpoint_url=sandbox.endpoint_url, **keys).client("ec2")
@@ -203,7 +201,6 @@ def test_a_group_of_somebody_else_is_refused(place: Place) -> None:
         place.fleets.launch(launch)
 
 
-@pytest.mark.xfail(strict=True, reason="AwsFleets.delete (aws/fleets.py) does not prove by tag whose group it is")
 def test_giving_up_does_not_delete_the_group_of_somebody_else(place: Place) -> None:
     name = place.launch().name
     foreign_group(place, name)

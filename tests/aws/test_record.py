@@ -96,7 +96,6 @@ def test_without_permission_to_make_the_table_it_says_so(cloud: Cloud, table: st
     assert raised.value.next
 
 
-@pytest.mark.xfail(strict=True, reason="history (aws/record.py) lets pydantic's ValidationError out")
 def test_an_item_that_a_later_shipit_wrote_does_not_hide_the_others(cloud: Cloud, table: str) -> None:
     record = record_of(cloud, table)
     record.append(ended("v1"))

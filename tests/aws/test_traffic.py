@@ -99,9 +99,6 @@ def test_shifting_twice_writes_once(routed: Place) -> None:
     assert writes == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="_with_weights (aws/traffic.py) compares without TargetGroupArn, which Describe adds"
-)
 def test_shifting_everything_to_one_fleet_twice_writes_once(routed: Place) -> None:
     routed.group("one")
     routed.traffic.shift(Split({"one": 100}))
@@ -201,7 +198,6 @@ def test_a_login_before_the_forward_stays_with_its_secret(place: Place) -> None:
         secure.elb.delete_listener(ListenerArn=secure.listener)
 
 
-@pytest.mark.xfail(strict=True, reason="_with_weights (aws/traffic.py) takes groups whose tags were not read for foreign")
 def test_a_group_that_came_into_the_action_since_the_last_look_is_still_ours(routed: Place) -> None:
     arn = routed.group("one")
     routed.group("two")
@@ -365,9 +361,6 @@ def test_a_rule_that_vanishes_while_it_is_closed_is_fine(place: Place) -> None:
     assert preview_of(place) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="open_preview (aws/traffic.py) has no way at weight zero for a rule of priority 1"
-)
 def test_a_rule_of_the_first_priority_can_be_released_to(place: Place) -> None:
     header = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
     made = place.elb.create_rule(ListenerArn=place.listener, Priority=1, Conditions=[header], Actions=nothing_yet())

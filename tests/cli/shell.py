@@ -99,11 +99,19 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
             """Quiet."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "test")
-        names = ("AWS_PROFILE", "SHIPIT_ENV", "SHIPIT_CONFIG", "SHIPIT_SANDBOX", "NO_COLOR", "FORCE_COLOR", "SHIPIT_DEBUG")
+        names = (
+            "AWS_PROFILE",
+            "SHIPIT_ENV",
+            "SHIPIT_CONFIG",
+            "SHIPIT_SANDBOX",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "SHIPIT_DEBUG",
+        )
         for name in (*names, "GITHUB_ACTIONS"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))

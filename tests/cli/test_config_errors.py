@@ -11,7 +11,7 @@ __all__ = ["shell"]
 WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "unknown key": ("app: hello\nfleeet: {}\n", ("shipit.yml:2:1", "fleeet", "did you mean `fleet`?")),
     "unknown key below": ("app: hello\nfleet:\n  sise: 2\n", ("shipit.yml:3:3", "fleet.sise", "`size`")),
-    "wrong type": ("app: hello\nfleet:\n  size: many\n", ("shipit.yml:3:3", "fleet.size", "integer", "'many'")),
+    "wrong type": ("app: hello\nfleet:\n  size: many\n", ("shipit.yml:3:3", "fleet.size", "whole number", "'many'")),
     "out of range": ("app: hello\nfleet:\n  size: 0\n", ("shipit.yml:3:3", "fleet.size", "got 0")),
     "bad schedule": (
         "app: hello\ntraffic:\n  schedule: 5%\n",

@@ -45,7 +45,9 @@ print("\\n".join(sorted(sys.modules)), file=sys.stderr)
 HEAVY = ("boto3", "botocore", "jinja2", "pydantic", "ruamel", "moto", "asyncssh", "shipit.sandbox.", "shipit.aws.")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["release", "--help"], ["sandbox", "up", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["release", "--help"], ["sandbox", "up", "--help"]], ids=" ".join
+)
 def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True)
     loaded = done.stderr.splitlines()
@@ -66,10 +68,10 @@ COLOURS = [
 ]
 
 
-@pytest.mark.parametrize(("stream", "variables", "painted"), [case[1:] for case in COLOURS], ids=[c[0] for c in COLOURS])
-def test_colours_are_for_terminals(
-    shell: Shell, stream: io.StringIO, variables: dict[str, str], painted: bool
-) -> None:
+@pytest.mark.parametrize(
+    ("stream", "variables", "painted"), [case[1:] for case in COLOURS], ids=[c[0] for c in COLOURS]
+)
+def test_colours_are_for_terminals(shell: Shell, stream: io.StringIO, variables: dict[str, str], painted: bool) -> None:
     for name, value in variables.items():
         shell.monkeypatch.setenv(name, value)
     assert ("\x1b[" in paint("text", "red", stream)) is painted
@@ -141,7 +143,8 @@ def test_a_plan_as_json_has_the_same_steps_as_the_text() -> None:
 def shop_that_sees(observed: Observed) -> Any:
     engine = SimpleNamespace(look=lambda all_health=False: observed)
     config = SimpleNamespace(app="hello", env="production")
-    return cast(Any, SimpleNamespace(engine=engine, config=config, images=SimpleNamespace(all=list)))
+    record = SimpleNamespace(history=lambda limit: ())
+    return cast(Any, SimpleNamespace(engine=engine, config=config, record=record, images=SimpleNamespace(all=list)))
 
 
 def test_the_status_of_an_empty_account_says_what_to_type() -> None:
@@ -154,7 +157,6 @@ def test_the_status_of_a_canary_names_both_versions() -> None:
     assert "v1 95 %, v2 5 %" in text
 
 
-@pytest.mark.xfail(strict=True, reason="_shares (cli/documents.py) keeps one of two fleets with the same version")
 def test_the_status_of_one_version_in_two_fleets_adds_up() -> None:
     from dataclasses import replace
 
