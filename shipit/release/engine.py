@@ -6,8 +6,9 @@ goes on; there is no code that undoes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from shipit.errors import ShipitError, Stopped
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
@@ -128,14 +129,15 @@ class Engine:
             steps = self.plan(goal, observed).ship
             if verdict.bad or not steps:
                 return Arrival(verdict, goal, observed)
-            step = steps[0]
-            repeats = repeats + 1 if step == last else 0
-            self._slow_down(step, repeats)
-            verdict, goal = self._advance(step, goal, observed)
-            if verdict.bad:
-                return Arrival(verdict, goal, observed)
-            expected = step.split if isinstance(step, ShiftTraffic) else observed.split
-            observed, last = self.look(goal), step
+            repeats = repeats + 1 if steps[0] == last else 0
+            self._slow_down(steps[0], repeats)
+            expected, last = observed.split, steps[0]
+            for step in _up_to_first_that_changes(steps):
+                verdict, goal = self._advance(step, goal, observed)
+                if verdict.bad:
+                    return Arrival(verdict, goal, observed)
+                expected = step.split if isinstance(step, ShiftTraffic) else expected
+            observed = self.look(goal)
 
     def _advance(self, step: Step, goal: Goal, observed: Observed) -> tuple[Verdict, Goal]:
         """Does the step; the goal that comes back knows what was found out on the way."""
@@ -232,6 +234,8 @@ class Engine:
                 verdict = self._do(step, goal, observed)
                 if verdict.bad:
                     given_up[step.about] = verdict.reason
+            if len(batch) == len(steps) and all(isinstance(step, MILD) for step in batch):
+                return "; ".join(given_up.values()), observed
             observed, last = self.look(goal), batch[0]
 
     def _do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
@@ -283,6 +287,12 @@ def shares(observed: Observed) -> dict[str, float]:
         label = fleet.version.name if fleet else name
         result[label] = result.get(label, 0.0) + float(observed.split.percent(name))
     return result
+
+
+def _up_to_first_that_changes(steps: Sequence[Step]) -> list[Step]:
+    """The mild steps at the head, and the one after them."""
+    mild = list(takewhile(lambda step: isinstance(step, MILD), steps))
+    return [*mild, *steps[len(mild) : len(mild) + 1]]
 
 
 def _possible_now(steps: list[Step], given_up: set[str], wait: bool) -> list[Step]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,6 +49,8 @@ def base_dir() -> Path:
     """The folder of all sandboxes of this user; root's is `/run/shipit`."""
     if os.geteuid() == 0:
         return ROOT_BASE
+    import tempfile  # imports much, and root does not need it
+
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     return Path(runtime) / "shipit" if runtime else Path(tempfile.gettempdir()) / f"shipit-{os.geteuid()}"
 
