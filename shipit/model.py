@@ -112,10 +112,14 @@ class Pin:
 
 
 class Exposure(StrEnum):
-    """How much a fleet has served since its launch: decides whether it may be rolled back to, and how it is ended."""
+    """How much a fleet has served since its launch: decides whether it may be rolled back to, and how it is ended.
+
+    RETURNING is a fleet that has served everybody and arrives once more, by a canary.
+    """
 
     NONE = "none"
     SOME = "some"
+    RETURNING = "returning"
     ALL = "all"
 
 
@@ -146,6 +150,11 @@ class Fleet:
     @property
     def healthy(self) -> int:
         return sum(1 for instance in self.instances if instance.serves)
+
+    @property
+    def proven(self) -> bool:
+        """It has served everybody: it may be gone back to."""
+        return self.exposure in (Exposure.ALL, Exposure.RETURNING)
 
     @property
     def in_service(self) -> int:

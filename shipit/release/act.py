@@ -41,6 +41,11 @@ DONE = Verdict(Mood.GOOD, "done")
 SUSPENDED_BY_PIN = ("AlarmNotification", "AZRebalance")
 
 
+def _arrives(name: str, step: ShiftTraffic, observed: Observed) -> bool:
+    """It gets a first share that is not everything."""
+    return observed.split.percent(name) == 0 and step.split.percent(name) < 100
+
+
 @dataclass
 class Actor:
     """The hands of the engine. `told` hears why a wait goes on; a `patient` one waits for AWS to finish a deletion."""
@@ -101,6 +106,8 @@ class Actor:
             fleet = observed.fleets.get(name)
             if fleet and fleet.exposure is Exposure.NONE:
                 self.fleets.expose(name, Exposure.SOME)
+            if fleet and fleet.exposure is Exposure.ALL and _arrives(name, step, observed):
+                self.fleets.expose(name, Exposure.RETURNING)
         route = self.traffic.shift(step.split)
         self.shifted(replace(observed, route=route))
 

@@ -61,7 +61,7 @@ def adopt(goal: Goal, observed: Observed) -> Goal:
 def rollback_targets(observed: Observed, images: Iterable[Image] = ()) -> tuple[Target, ...]:
     """Where a rollback can go: fleets that are alive first, the most recent first; then images without a fleet."""
     leading = _leading(observed)
-    alive = [f for f in observed.fleets.values() if f.exposure is Exposure.ALL and not f.leaving and f is not leading]
+    alive = [f for f in observed.fleets.values() if f.proven and not f.leaving and f is not leading]
     alive.sort(key=lambda fleet: (observed.split.percent(fleet.name), _recency(fleet)), reverse=True)
     warm = [Target(f.version, f.desired > 0, f.name, f.image_id) for f in alive]
     known = {f.image_id for f in alive} | ({leading.image_id} if leading else set())
@@ -99,7 +99,7 @@ def give_up(goal: Goal, before: Observed) -> Goal:
     if served is None:
         return Goal(goal.version, None, instant=True, discard=failed)
     idle = before.fleets.get(goal.fleet or "")
-    restore = idle if idle and idle.exposure is Exposure.ALL and before.split.percent(idle.name) == 0 else None
+    restore = idle if idle and idle.proven and before.split.percent(idle.name) == 0 else None
     return Goal(
         served.version,
         served.name,
@@ -137,7 +137,7 @@ def _leading(observed: Observed) -> Fleet | None:
 
 def _proven(name: str, before: Observed) -> bool:
     fleet = before.fleets.get(name)
-    return name in before.split.serving or (fleet is not None and fleet.exposure is Exposure.ALL)
+    return name in before.split.serving or (fleet is not None and fleet.proven)
 
 
 def _is(fleet: Fleet, goal: Goal) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from shipit.model import Exposure, Fleet, Observed, Pin, Split
+from shipit.model import Fleet, Observed, Pin, Split
 from shipit.release.goal import Goal
 from shipit.release.judge import needed_healthy, wanted_size
 from shipit.release.policy import Policy
@@ -105,7 +105,7 @@ def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[S
 def _fit(goal: Goal, fleet: Fleet, needed: int, observed: Observed) -> bool:
     """Healthy now, and either watched for long enough, or known from before and wanted back at once."""
     known = fleet.name in observed.trusted or observed.split.percent(fleet.name) > 0
-    return fleet.healthy >= needed and (known or (goal.instant and fleet.exposure is Exposure.ALL))
+    return fleet.healthy >= needed and (known or (goal.instant and fleet.proven))
 
 
 def _associated(goal: Goal, name: str, observed: Observed) -> bool:

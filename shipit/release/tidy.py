@@ -73,7 +73,7 @@ def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> set[s
     warm = [
         fleet
         for fleet in idle
-        if fleet.exposure is Exposure.ALL
+        if fleet.proven
         and not fleet.leaving
         and fleet.whole
         and fleet.name not in goal.discard
@@ -85,7 +85,9 @@ def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> set[s
 
 
 def _park(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
-    steps: list[Step] = [] if fleet.pin else [PinFleet(fleet.name)]
+    steps: list[Step] = [] if fleet.exposure is Exposure.ALL else [MarkServing(fleet.name)]
+    if fleet.pin is None:
+        steps.append(PinFleet(fleet.name))
     if fleet.parked_until is None:
         until = now + timedelta(seconds=policy.keep_seconds)
         steps.append(ParkFleet(fleet.name, until, policy.floor, policy.keep_seconds / 60))
@@ -94,7 +96,7 @@ def _park(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
 
 def _restore(fleet: Fleet, before: Fleet) -> list[Step]:
     """An idle fleet that was woken in vain is put to sleep again, as it was found."""
-    steps: list[Step] = []
+    steps: list[Step] = [] if fleet.exposure is before.exposure else [MarkServing(fleet.name)]
     if fleet.desired > before.desired:
         steps.append(ResizeFleet(fleet.name, before.desired))
     if before.parked_until and fleet.parked_until != before.parked_until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -232,10 +233,8 @@ def test_a_rollback_from_another_terminal_is_not_undone_by_the_release_that_runs
         company.cloud.weights = {name: 100 if name == blue else 0 for name in company.cloud.weights}
 
     another_terminal(company, lambda step: step.step == "Hold", flip)
-    try:
+    with contextlib.suppress(ShipitError):
         company.release("v2", "5% 30s, 50% 30s, 100%")
-    except ShipitError:
-        pass
     assert company.serving == {"v1": 100}
 
 
@@ -281,7 +280,6 @@ def test_a_canary_found_sick_is_sent_home_at_once() -> None:
     assert sent_home[0] < timedelta(seconds=60)
 
 
-@pytest.mark.xfail(strict=True, reason="_leading (release/goal.py) knows an arriving fleet only by its first exposure")
 def test_a_rollback_out_of_a_canary_of_an_earlier_version_goes_back_and_not_forth() -> None:
     company = troubled(two_versions)
 
