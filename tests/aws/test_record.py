@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -101,10 +102,8 @@ def test_an_item_that_a_later_shipit_wrote_does_not_hide_the_others(cloud: Cloud
     record.append(ended("v1"))
     key: dict[str, Any] = {"pk": {"S": "hello/production"}, "sk": {"S": "event#2027-01-01T00:00:00.000+00:00#x"}}
     cloud.client("dynamodb").put_item(TableName=table, Item={**key, "event": {"S": '{"kind": "comet"}'}})
-    try:
+    with contextlib.suppress(ShipitError):  # being told would do
         assert versions(record) == ["v1"]
-    except ShipitError:
-        pass  # being told would do
 
 
 def test_a_record_that_is_switched_off_keeps_nothing() -> None:

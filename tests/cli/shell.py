@@ -93,7 +93,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
             self.send_response(400)
             self.end_headers()
 
-        do_GET = do_PUT = do_POST
+        do_GET = do_PUT = do_POST  # noqa: N815 - the base class wants these names
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
