@@ -38,7 +38,7 @@ MEANINGS = {
     r"^/[A-Za-z0-9_./-]+$": "an absolute path of letters, digits and . _ / -",
     r"^/[^\s]*$": "a path that begins with / and has no blanks",
     r"^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$": "status codes such as 200, 200,302 or 200-299",
-    r"^[a-z]{2}(-[a-z]+)+-\d$": "the name of an AWS region",
+    r"^[a-z]{2,4}(-[a-z]+)+-\d$": "the name of an AWS region",
     r"^\d{12}$": "12 digits in quotes",
     r"^[A-Za-z0-9_.-]{3,255}$": "3 to 255 letters, digits and . _ -",
 }
@@ -208,7 +208,7 @@ class Settings(Section):
 
     app: Name = Field(description="Name of the app: lower case letters, digits, hyphens.", examples=["hello"])
     region: str | None = Field(
-        None, description="AWS region.", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["eu-west-1"]
+        None, description="AWS region.", pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d$", examples=["eu-west-1"]
     )
     account: str | None = Field(
         None, description="AWS account id; a release into any other account is refused.", pattern=r"^\d{12}$"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import shipit
-from shipit.errors import Refused, ShipitError
+from shipit.errors import Refused, ShipitError, UsageError
 from shipit.sandbox import state
 from shipit.sandbox.state import DEFAULT_NAME, DEFAULT_REGION, State
 
@@ -127,7 +127,7 @@ def _running(name: str) -> State:
     if found is None or not state.is_alive(found):
         others = ", ".join(one.name for one in state.running())
         why = f"running: {others}" if others else "none is running"
-        raise Refused(f"the sandbox {name!r} is not up", why, "shipit sandbox up" + _name_option(name))
+        raise UsageError(f"the sandbox {name!r} is not up", why, "shipit sandbox up" + _name_option(name))
     return found
 
 

@@ -134,7 +134,6 @@ def test_what_is_wrong_on_the_line_is_told_before_aws_is_asked(shell: Shell, lin
     assert shell.knocks == []
 
 
-@pytest.mark.xfail(strict=True, reason="lifecycle.status (sandbox/lifecycle.py) raises a ShipitError, exit code 1")
 @pytest.mark.parametrize("command", ["status", "env", "load"])
 def test_a_sandbox_that_is_not_up_is_a_usage_error_everywhere(shell: Shell, command: str) -> None:
     said = shell.run("sandbox", command, "--name", "not-up")

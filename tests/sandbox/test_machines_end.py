@@ -18,6 +18,7 @@ import shipit
 from shipit.sandbox.machines import LocalMachines
 from shipit.sandbox.network import POOL, pick_network, release_network
 from shipit.sandbox.seams import Boot, MachineError
+from shipit.sandbox.state import start_time
 
 pytestmark = pytest.mark.sandbox
 
@@ -44,25 +45,37 @@ class Traces:
 
     pids: frozenset[int]
     namespaces: frozenset[str]
-    network: str
+    links: frozenset[str]
+    youngest: int
 
     def left(self) -> list[str]:
-        """What of it is still there."""
-        alive = [f"process {pid}" for pid in self.pids if namespaces_of(pid)]
-        held = {name for folder in Path("/proc").glob("[0-9]*") for name in namespaces_of(int(folder.name))}
+        """What of it is still there. Others come and go meanwhile, and the kernel hands them the same numbers: only
+        processes count that are as old as these, and links with their index.
+        """
+        alive = [f"process {pid}" for pid in self.pids if namespaces_of(pid) and self.is_old(pid)]
+        pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+        held = {name for pid in pids if self.is_old(pid) for name in namespaces_of(pid)}
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "shipit" in line.split()[0]]
-        said = subprocess.run(
-            ["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=True
-        ).stdout
-        routes = [line for line in said.splitlines() if self.network.split("/")[0] in line]
-        return [*alive, *(held & self.namespaces), *mounts, *routes]
+        return [*alive, *(held & self.namespaces), *mounts, *(self.links & set(addresses()))]
+
+    def is_old(self, pid: int) -> bool:
+        began = start_time(pid)
+        return began is not None and began <= self.youngest
+
+
+def addresses() -> list[str]:
+    """`302: shipit-3000 inet 10.213.48.1/20 …`: the index is never used again."""
+    return subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def traces(daemon: int, network: str) -> Traces:
     pids = descendants(daemon)
     own = namespaces_of(os.getpid())
     names = {name for pid in pids for name in namespaces_of(pid)} - own
-    return Traces(frozenset(pids), frozenset(names), network)
+    prefix = network.split("/")[0].rpartition(".")[0] + "."
+    links = frozenset(line for line in addresses() if f" {prefix}" in line)
+    youngest = max(filter(None, map(start_time, pids)))
+    return Traces(frozenset(pids), frozenset(names), links, youngest)
 
 
 def descendants(pid: int) -> set[int]:
