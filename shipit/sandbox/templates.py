@@ -31,6 +31,11 @@ class SandboxTemplates(LaunchTemplates):  # type: ignore[misc]
         version = self.tokens.once("CreateLaunchTemplateVersion", self.params, self._create_version)
         return ActionResult({"LaunchTemplateVersion": self._described_version(version)})
 
+    def describe_launch_templates(self) -> ActionResult:
+        """Up to EC2's own page of 200; moto shows 15 and never says that there are more."""
+        self.params.setdefault("MaxResults", 200)
+        return super().describe_launch_templates()
+
     def delete_launch_template(self) -> ActionResult:
         """A name that does not exist is refused as such; moto says that the parameter is missing."""
         self._named_template()

@@ -240,3 +240,12 @@ def test_what_is_missing_is_a_client_error_and_no_html(client: Callable[[str], A
 def test_deleting_a_launch_template_that_is_gone_says_that_it_does_not_exist(client: Callable[[str], Any]) -> None:
     with pytest.raises(ClientError, match=r"InvalidLaunchTemplateName\.NotFoundException"):
         client("ec2").delete_launch_template(LaunchTemplateName="never-was")
+
+
+def test_more_than_fifteen_launch_templates_are_described(client: Callable[[str], Any]) -> None:
+    ec2, prefix = client("ec2"), uuid.uuid4().hex
+    for number in range(20):
+        data = {"InstanceType": "t3.micro"}
+        ec2.create_launch_template(LaunchTemplateName=f"{prefix}-{number}", LaunchTemplateData=data)
+    names = [template["LaunchTemplateName"] for template in ec2.describe_launch_templates()["LaunchTemplates"]]
+    assert len([name for name in names if name.startswith(prefix)]) == 20
