@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from shipit import naming
 from shipit.errors import Refused, ShipitError, Stopped, UsageError
@@ -15,6 +16,9 @@ from shipit.release.goal import Goal, Target, release_goal, rollback_goal, rollb
 from shipit.release.plan import Plan
 from shipit.schedule import parse_schedule
 from shipit.wiring import Shop
+
+# Commands that have the time, and the permissions, to sweep up after those that were killed.
+SWEEPING = frozenset({"release", "stage", "retire"})
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, p
     shop.session.require_account(shop.config.settings.account)
     seen = shop.engine.look()
     goal = choose(seen)
+    if command in SWEEPING:
+        goal = replace(goal, discard=goal.discard | _strays(shop))
     started = _start(shop, command, goal.version, goal.fleet or "")
     try:
         outcome = shop.engine.run(goal, seen, patient=patient)
@@ -122,6 +128,12 @@ def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, p
     if outcome.ending is Ending.SUCCEEDED and command in ("release", "rollback"):
         outcome = replace(outcome, next=outcome.next or _undo(outcome.observed))
     return _end(shop, started, outcome.ending, outcome.reason, outcome.next, outcome)
+
+
+def _strays(shop: Shop) -> frozenset[str]:
+    """Parts of launches that were cut short, old enough not to be somebody's who is at it now."""
+    patience = timedelta(seconds=shop.config.settings.health.deadline_seconds)
+    return frozenset(shop.fleets.strays(shop.clock.now() - patience))
 
 
 def _end_stopped(shop: Shop, started: Started, stopped: Stopped) -> None:

@@ -44,6 +44,9 @@ class Fleets(Protocol):
         `also` names fleets to look for even where only a part of one exists (a launch that was cut short).
         """
 
+    def strays(self, older_than: datetime) -> Sequence[str]:
+        """Names of fleets of which a launch that was cut short left parts but no group, begun before that time."""
+
     def with_health(self, fleet: Fleet) -> Fleet:
         """The fleet with its targets' health and, where nothing is healthy, its last launch failure."""
 

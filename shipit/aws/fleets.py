@@ -57,6 +57,10 @@ class AwsFleets:
                 fleets[name] = part
         return fleets
 
+    def strays(self, older_than: datetime) -> Sequence[str]:
+        templates = self._launcher.templates(older_than)
+        return sorted(set(templates) - set(self.observe())) if templates else ()
+
     def with_health(self, fleet: Fleet) -> Fleet:
         if not fleet.whole:
             return fleet

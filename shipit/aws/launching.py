@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shipit import naming
@@ -72,6 +73,17 @@ class Launcher:
         if self._find_template(name) or self._groups.find(name):
             return Fleet(name, Version(name), "", whole=False)
         return None
+
+    def templates(self, older_than: datetime) -> list[str]:
+        """Names of our launch templates that were made before that time. Each fleet's parts begin with one."""
+        filters = [
+            {"Name": f"tag:{naming.APP}", "Values": [self._settings.app]},
+            {"Name": f"tag:{naming.ENV}", "Values": [self._env]},
+        ]
+        with translated("listing the launch templates"):
+            pages = self._ec2.get_paginator("describe_launch_templates").paginate(Filters=filters)
+            found = [template for page in pages for template in page["LaunchTemplates"]]
+        return [t["LaunchTemplateName"] for t in found if t["CreateTime"] < older_than]
 
     def delete_template(self, name: str) -> None:
         """Deletes the launch template with all its versions; one that is gone is fine, one of somebody else is left."""

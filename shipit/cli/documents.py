@@ -69,10 +69,12 @@ def plan_document(goal: Goal, plan: Plan) -> str:
 def plan_text(goal: Goal, plan: Plan) -> str:
     """The steps as numbered sentences; golden files pin it."""
     if plan.empty:
-        return f"{goal.version.name} serves already; nothing to do"
+        return (
+            f"{goal.version.name} serves already; nothing to do" if goal.fleet else "nothing is to serve; nothing to do"
+        )
     lines = [f"to make {goal.version.name} serve:", *_numbered(plan.ship, 1)]
     if not plan.ship:
-        lines = [f"{goal.version.name} serves already"]
+        lines = [f"{goal.version.name} serves already"] if goal.fleet else ["nothing is to serve"]
     if plan.tidy:
         lines += ["then, with no effect on any request:", *_numbered(plan.tidy, len(plan.ship) + 1)]
     return "\n".join(lines)

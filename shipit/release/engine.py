@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from shipit.errors import ShipitError, Stopped
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
-from shipit.model import Ending, Image, Observed, Verdict
+from shipit.model import Ending, Image, Observed, Split, Verdict
 from shipit.ports import Baker, Clock, Fleets, Traffic
 from shipit.release.act import DONE, Actor
 from shipit.release.goal import Goal, adopt, give_up
@@ -83,6 +83,7 @@ class Engine:
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: Step | None = None
     _heard: str = ""
+    _known: tuple[Split, ...] = ()
 
     def __post_init__(self) -> None:
         ports = self.ports
@@ -120,23 +121,26 @@ class Engine:
 
     def _ship(self, goal: Goal, seen: Observed) -> Arrival:
         """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached."""
-        observed, expected = seen, seen.split
+        observed, self._known = seen, (seen.split,)
         last: Step | None = None
         repeats = 0
         while True:
-            refuse_drift(expected, observed)
+            refuse_drift(self._known, observed)
             verdict = self._judge_share(goal, observed)
             steps = self.plan(goal, observed).ship
             if verdict.bad or not steps:
                 return Arrival(verdict, goal, observed)
             repeats = repeats + 1 if steps[0] == last else 0
             self._slow_down(steps[0], repeats)
-            expected, last = observed.split, steps[0]
+            self._known, last = (observed.split,), steps[0]
             for step in _up_to_first_that_changes(steps):
+                if isinstance(step, ShiftTraffic):
+                    # Should the write fail, it may have taken effect or not; neither is somebody else's doing.
+                    self._known = (observed.split, step.split)
                 verdict, goal = self._advance(step, goal, observed)
                 if verdict.bad:
                     return Arrival(verdict, goal, observed)
-                expected = step.split if isinstance(step, ShiftTraffic) else expected
+            self._known = self._known[-1:]
             observed = self.look(goal)
 
     def _advance(self, step: Step, goal: Goal, observed: Observed) -> tuple[Verdict, Goal]:
@@ -177,7 +181,9 @@ class Engine:
         observed = before
         self._explain(goal, why)
         try:
-            returned = self._ship(back, self.look(back))
+            observed = self.look(back)
+            refuse_drift(self._known, observed)
+            returned = self._ship(back, observed)
             left, observed = returned.verdict.reason, returned.observed
             if not returned.verdict.bad:
                 left, observed = self._tidy(back, observed, wait=True, only=frozenset(mine))
@@ -223,7 +229,7 @@ class Engine:
         given_up: dict[str, str] = {}
         observed, last, repeats = seen, None, 0
         while True:
-            refuse_drift(seen.split, observed)
+            refuse_drift((seen.split,), observed)
             steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
             batch = _possible_now(steps, set(given_up), wait)
             if not batch:

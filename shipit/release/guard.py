@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shipit.errors import Refused
 from shipit.model import Exposure, Observed, Split
 from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
@@ -19,13 +21,13 @@ class Drifted(Refused):
     """Somebody else moved the traffic since we last looked or wrote: whoever that was wins."""
 
 
-def refuse_drift(expected: Split, observed: Observed) -> None:
-    """Raises `Drifted` when other fleets get requests than after our last look or write."""
-    if {n: w for n, w in expected.weights.items() if w} == {n: w for n, w in observed.split.weights.items() if w}:
+def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
+    """Raises `Drifted` when the shares are none of those that our last look or write left."""
+    if any(_shares(split) == _shares(observed.split) for split in known):
         return
     raise Drifted(
         "somebody else moved the traffic",
-        f"expected {_text(expected)}, found {_text(observed.split)}",
+        f"expected {_text(known[-1])}, found {_text(observed.split)}",
         "shipit status, then run the same command again or shipit rollback",
     )
 
@@ -48,6 +50,10 @@ def refuse_foreign_route(observed: Observed) -> None:
             "their share would change with every shift",
             "give traffic.listener or traffic.rule one that is shipit's own, or set their weight to 0",
         )
+
+
+def _shares(split: Split) -> dict[str, int]:
+    return {name: weight for name, weight in split.weights.items() if weight}
 
 
 def _text(split: Split) -> str:

@@ -41,9 +41,15 @@ def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[
             steps += _restore(fleet, goal.restore)
         elif fleet.name in kept:
             steps += _park(fleet, now, policy)
-        elif not goal.staged or fleet.name in goal.discard:
+        elif (not goal.staged and not _maybe_anothers(goal, fleet, now, policy)) or fleet.name in goal.discard:
             steps += _retire(goal, fleet, observed, now, policy)
     return steps
+
+
+def _maybe_anothers(goal: Goal, fleet: Fleet, now: datetime, policy: Policy) -> bool:
+    """A young fleet that has not served may be the one that somebody else is launching right now."""
+    young = fleet.created_at is not None and now - fleet.created_at < timedelta(seconds=policy.deadline_seconds)
+    return young and fleet.exposure is Exposure.NONE and not goal.retire_parked
 
 
 def _settle_in(goal: Goal, observed: Observed) -> list[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ def test_a_launch_cut_short_is_found_and_finished(place: Place, service: str, op
     assert (seen is None) is nothing_made
     later.fleets.launch(launch)
     assert later.fleets.observe()[launch.name].whole
+
+
+def test_a_launch_that_nobody_remembers_is_found_by_its_tags_once_it_is_old(place: Place) -> None:
+    launch = place.launch()
+    place.wire.fail_before("autoscaling", "CreateAutoScalingGroup", "InternalFailure")
+    with pytest.raises(CloudError):
+        place.fleets.launch(launch)
+    now = datetime.now(UTC)
+    later = place.anew()
+    assert launch.name not in later.fleets.strays(now - timedelta(hours=1)), "somebody may be at it right now"
+    assert launch.name in later.fleets.strays(now + timedelta(hours=1))
+
+
+def test_a_fleet_with_its_group_is_no_stray(place: Place) -> None:
+    launch = place.launch()
+    place.fleets.launch(launch)
+    assert launch.name not in place.fleets.strays(datetime.now(UTC) + timedelta(hours=1))
 
 
 @pytest.mark.parametrize(("service", "operation"), CALLS, ids=[operation for _, operation in CALLS])

@@ -98,6 +98,9 @@ class FakeCloud:
         self._live()
         return {name: self._fleet(name, group) for name, group in self.groups.items()}
 
+    def strays(self, older_than: datetime) -> Sequence[str]:
+        return ()
+
     def with_health(self, fleet: Fleet) -> Fleet:
         group = self.groups[fleet.name]
         health = {m.id: self._health(group, m) for m in group.machines}

@@ -332,9 +332,6 @@ def test_the_fake_notices_a_fleet_that_serves_without_a_healthy_instance() -> No
     assert company.complaints == [f"{name} has a share and nobody healthy"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="engine._failed goes back to what it found first, whoever has moved traffic since"
-)
 def test_a_release_that_fails_does_not_undo_what_another_one_did_meanwhile() -> None:
     company = Company()
     company.release("v1")
