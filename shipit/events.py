@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
 from shipit.model import Ending
+from shipit.value import value
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class _Event:
     at: datetime
     app: str = ""
     env: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Started(_Event):
     """A command began to work towards a goal."""
 
@@ -36,7 +37,7 @@ class Started(_Event):
     where: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class StepBegan(_Event):
     """A step of the plan is being done; `sentence` is the step in English."""
 
@@ -46,7 +47,7 @@ class StepBegan(_Event):
     fleet: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Progress(_Event):
     """Why it is still waiting, in words; sent when the words change."""
 
@@ -55,7 +56,7 @@ class Progress(_Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class BakeLine(_Event):
     """A line of the bake's output."""
 
@@ -64,7 +65,7 @@ class BakeLine(_Event):
     important: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Shifted(_Event):
     """The split that the balancer now has, read back after a write: percent by version."""
 
@@ -72,7 +73,7 @@ class Shifted(_Event):
     split: Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Note(_Event):
     """Something that the user should know but that stops nothing."""
 
@@ -80,7 +81,7 @@ class Note(_Event):
     text: str
 
 
-@dataclass(frozen=True)
+@value()
 class Phase:
     """Where the seconds went: time spent in one kind of step."""
 
@@ -88,7 +89,7 @@ class Phase:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Ended(_Event):
     """How the command ended, who serves now, and what to type next."""
 

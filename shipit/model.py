@@ -7,10 +7,12 @@ percent of requests, weights are what the load balancer is told.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
+
+from shipit.value import value
 
 
 class Ending(StrEnum):
@@ -38,7 +40,7 @@ EXIT_CODES: Mapping[Ending, int] = {
 }
 
 
-@dataclass(frozen=True)
+@value()
 class Version:
     """What is released: the name that a person used for it, and the commit it stands for.
 
@@ -53,7 +55,7 @@ class Version:
         return self.commit[:12]
 
 
-@dataclass(frozen=True)
+@value()
 class Image:
     """An AMI. `fingerprint` names everything that went into it; empty when shipit did not bake it."""
 
@@ -80,7 +82,7 @@ class TargetState(StrEnum):
         return cls.UNHEALTHY if str(value).startswith("unhealthy") else cls.UNKNOWN
 
 
-@dataclass(frozen=True)
+@value()
 class Instance:
     """One instance of a fleet: what its group says of it, joined with what its target group says."""
 
@@ -103,7 +105,7 @@ class Instance:
         return in_service and self.target is TargetState.HEALTHY
 
 
-@dataclass(frozen=True)
+@value()
 class Pin:
     """What pinning changed on a group, so that it can be put back: its MinSize, and the processes suspended by us."""
 
@@ -123,7 +125,7 @@ class Exposure(StrEnum):
     ALL = "all"
 
 
-@dataclass(frozen=True)
+@value()
 class Fleet:
     """One version's launch template + target group + Auto Scaling group, under one name.
 
@@ -172,7 +174,7 @@ class FailureKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
+@value()
 class LaunchFailure:
     """A failed scaling activity: its kind, AWS's own message, and how many have failed so far."""
 
@@ -181,7 +183,7 @@ class LaunchFailure:
     count: int = 1
 
 
-@dataclass(frozen=True)
+@value()
 class Split:
     """Who gets which share of the requests: weights by fleet name, as the forward action has them.
 
@@ -208,7 +210,7 @@ class Split:
         return hash(tuple(sorted(self.weights.items())))
 
 
-@dataclass(frozen=True)
+@value()
 class Route:
     """What the listener (or rule) does with a request now.
 
@@ -233,7 +235,7 @@ class Mood(StrEnum):
     BAD = "bad"
 
 
-@dataclass(frozen=True)
+@value()
 class Verdict:
     """A judgement with its reason, in words that can be shown: "2 of 3 healthy; i-0ab: connection refused"."""
 
@@ -249,7 +251,7 @@ class Verdict:
         return self.mood is Mood.BAD
 
 
-@dataclass(frozen=True)
+@value()
 class Stage:
     """One canary share and how long it is held. The last stage of a schedule is 100 percent."""
 
@@ -257,7 +259,7 @@ class Stage:
     hold_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@value()
 class Observed:
     """Everything the decision rests on, as seen just now.
 

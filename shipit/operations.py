@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from shipit import naming
@@ -15,13 +15,14 @@ from shipit.release.engine import Outcome, shares
 from shipit.release.goal import Goal, Target, release_goal, rollback_goal, rollback_targets, serving_goal
 from shipit.release.plan import Plan
 from shipit.schedule import parse_schedule
+from shipit.value import value
 from shipit.wiring import Shop
 
 # Commands that have the time, and the permissions, to sweep up after those that were killed.
 SWEEPING = frozenset({"release", "stage", "retire"})
 
 
-@dataclass(frozen=True)
+@value()
 class Wanted:
     """What to release: a git ref to bake, or an image that exists. `schedule` None means that of shipit.yml."""
 

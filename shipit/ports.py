@@ -7,12 +7,12 @@ reported an error. All raise `errors.ShipitError` and nothing else. Names are fl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from shipit.events import Ended
 from shipit.model import Exposure, Fleet, Image, Pin, Route, Split, Version
+from shipit.value import value
 
 
 class Clock(Protocol):
@@ -24,7 +24,7 @@ class Clock(Protocol):
         """Waits; raises `errors.Stopped` at once when the user asks to stop."""
 
 
-@dataclass(frozen=True)
+@value()
 class Launch:
     """What a fleet is to be: everything but the settings that the whole environment shares."""
 
@@ -130,7 +130,7 @@ class Record(Protocol):
         """Newest first."""
 
 
-@dataclass(frozen=True)
+@value()
 class SourceQuery:
     """Which AMI to build on: by id, or the newest available one with this name pattern, of these owners."""
 

@@ -7,11 +7,11 @@ imported when somebody waits: a rollback to a fleet that is alive does not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from shipit.model import Mood, Verdict
 from shipit.ports import Clock
+from shipit.value import value
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Probe = Callable[[], Verdict]
 
 
-@dataclass(frozen=True)
+@value()
 class Pace:
     """Seconds between looks: the first wait, how fast it grows, and the longest one."""
 

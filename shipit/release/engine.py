@@ -32,6 +32,7 @@ from shipit.release.steps import (
     UnparkFleet,
     UnpinFleet,
 )
+from shipit.value import value
 
 # A step that is still first in the plan after it was done this often has no effect that can be seen.
 PATIENCE = 40
@@ -40,7 +41,7 @@ MILD = (ClosePreview, MarkServing, UnparkFleet, UnpinFleet, PinFleet, ParkFleet)
 Event = StepBegan | Progress | Shifted | Note
 
 
-@dataclass(frozen=True)
+@value()
 class Ports:
     """The world, as the engine reaches it."""
 
@@ -50,7 +51,7 @@ class Ports:
     clock: Clock
 
 
-@dataclass(frozen=True)
+@value()
 class Outcome:
     """How it ended and why; `observed` is the last look, `phases` where the seconds went."""
 
@@ -62,7 +63,7 @@ class Outcome:
     image: Image | None = None
 
 
-@dataclass(frozen=True)
+@value()
 class Arrival:
     """Where the way to a goal ended: `goal` may have found a fleet or an image on the way."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shipit.errors import Refused
 from shipit.model import Exposure, Fleet, Image, Observed, Stage, Version
 from shipit.schedule import AT_ONCE
+from shipit.value import value
 
 
-@dataclass(frozen=True)
+@value()
 class Goal:
     """What a person or CI asked for.
 
@@ -34,7 +35,7 @@ class Goal:
     flip_first: bool = False
 
 
-@dataclass(frozen=True)
+@value()
 class Target:
     """A version that can be gone back to. `instant` means that its fleet is alive and only traffic has to move."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
@@ -25,12 +25,13 @@ from shipit.release.steps import (
 )
 from shipit.release.tidy import tidy
 from shipit.schedule import AT_ONCE
+from shipit.value import value
 
 # ALB: at most five target groups in one forward action, not adjustable (field notes A2).
 GROUPS_PER_ACTION = 5
 
 
-@dataclass(frozen=True)
+@value()
 class Plan:
     """`ship` leads to the goal serving; `tidy` comes after and concerns no request."""
 

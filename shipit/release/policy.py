@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from shipit.value import value
 
 
-@dataclass(frozen=True)
+@value()
 class Policy:
     """How sure a release wants to be, and how long the way back is kept.
 

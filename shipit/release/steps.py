@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from fractions import Fraction
 
 from shipit.model import Split, Version
 from shipit.schedule import format_percent
+from shipit.value import value
 
 
-@dataclass(frozen=True)
+@value()
 class Step:
     """One idempotent act. `phase` is the heading under which its seconds are counted."""
 
@@ -38,12 +39,12 @@ class Step:
         return False
 
 
-@dataclass(frozen=True)
+@value()
 class FleetStep(Step):
     fleet: str
 
 
-@dataclass(frozen=True)
+@value()
 class BakeImage(Step):
     version: Version
 
@@ -53,7 +54,7 @@ class BakeImage(Step):
         return f"bake an image of {self.version.name}{commit}"
 
 
-@dataclass(frozen=True)
+@value()
 class LaunchFleet(FleetStep):
     version: Version
     image_id: str
@@ -64,7 +65,7 @@ class LaunchFleet(FleetStep):
         return f"launch fleet {self.fleet}: {_instances(self.size)} of {self.version.name} behind a new target group"
 
 
-@dataclass(frozen=True)
+@value()
 class AwaitInstances(FleetStep):
     count: int
 
@@ -77,14 +78,14 @@ class AwaitInstances(FleetStep):
         return True
 
 
-@dataclass(frozen=True)
+@value()
 class Preview(FleetStep):
     @property
     def sentence(self) -> str:
         return f"open {self.fleet} to requests with the preview header, which starts its health checks"
 
 
-@dataclass(frozen=True)
+@value()
 class AwaitHealthy(FleetStep):
     count: int
     steady_seconds: float
@@ -99,7 +100,7 @@ class AwaitHealthy(FleetStep):
         return True
 
 
-@dataclass(frozen=True)
+@value()
 class ResizeFleet(FleetStep):
     size: int
 
@@ -108,21 +109,21 @@ class ResizeFleet(FleetStep):
         return f"bring {self.fleet} to {_instances(self.size)}"
 
 
-@dataclass(frozen=True)
+@value()
 class PinFleet(FleetStep):
     @property
     def sentence(self) -> str:
         return f"pin the capacity of {self.fleet}, so that it cannot shrink while it loses traffic"
 
 
-@dataclass(frozen=True)
+@value()
 class UnpinFleet(FleetStep):
     @property
     def sentence(self) -> str:
         return f"give {self.fleet} back its own scaling settings"
 
 
-@dataclass(frozen=True)
+@value()
 class ShiftTraffic(Step):
     """Sets the weights. Fleets of ours that are not named leave the action. `fleet` is the one that this is done for."""
 
@@ -142,7 +143,7 @@ class ShiftTraffic(Step):
         return f"{self.labels[name]} ({name})" if name in self.labels else name
 
 
-@dataclass(frozen=True)
+@value()
 class Hold(FleetStep):
     percent: Fraction
     until: datetime | None
@@ -157,7 +158,7 @@ class Hold(FleetStep):
         return True
 
 
-@dataclass(frozen=True)
+@value()
 class Settle(FleetStep):
     until: datetime | None
     seconds: float
@@ -171,21 +172,21 @@ class Settle(FleetStep):
         return True
 
 
-@dataclass(frozen=True)
+@value()
 class ClosePreview(FleetStep):
     @property
     def sentence(self) -> str:
         return f"close the preview of {self.fleet}"
 
 
-@dataclass(frozen=True)
+@value()
 class MarkServing(FleetStep):
     @property
     def sentence(self) -> str:
         return f"mark {self.fleet} as one that has served everybody"
 
 
-@dataclass(frozen=True)
+@value()
 class ParkFleet(FleetStep):
     until: datetime
     floor: int
@@ -201,21 +202,21 @@ class ParkFleet(FleetStep):
         return f"park {self.fleet} at full size for {self.minutes:g} minutes, {purpose}; {after}"
 
 
-@dataclass(frozen=True)
+@value()
 class UnparkFleet(FleetStep):
     @property
     def sentence(self) -> str:
         return f"cancel the retirement of {self.fleet}"
 
 
-@dataclass(frozen=True)
+@value()
 class DrainFleet(FleetStep):
     @property
     def sentence(self) -> str:
         return f"drain {self.fleet}: no instance is ended before its requests are answered"
 
 
-@dataclass(frozen=True)
+@value()
 class AwaitEmpty(FleetStep):
     @property
     def sentence(self) -> str:
@@ -226,7 +227,7 @@ class AwaitEmpty(FleetStep):
         return True
 
 
-@dataclass(frozen=True)
+@value()
 class DeleteFleet(FleetStep):
     at_once: bool = False
 
