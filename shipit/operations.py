@@ -11,8 +11,8 @@ from shipit import naming
 from shipit.errors import Refused, ShipitError, Stopped, UsageError
 from shipit.events import Ended, Note, Started
 from shipit.model import Ending, Image, Observed, Version
-from shipit.release.engine import Outcome, shares
 from shipit.release.goal import Goal, Target, release_goal, rollback_goal, rollback_targets, serving_goal
+from shipit.release.outcome import Outcome, shares
 from shipit.release.plan import Plan
 from shipit.schedule import parse_schedule
 from shipit.value import value

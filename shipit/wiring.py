@@ -25,7 +25,8 @@ from shipit.config import Config, as_document, find_config, load_config
 from shipit.errors import Stopped, UsageError
 from shipit.events import Listener
 from shipit.ports import Launch, Record
-from shipit.release.engine import Engine, Ports
+from shipit.release.engine import Engine
+from shipit.release.outcome import Ports
 from shipit.release.policy import Policy
 
 if TYPE_CHECKING:

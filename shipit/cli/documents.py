@@ -11,8 +11,8 @@ from shipit.cli.output import paint, share_text
 from shipit.events import Ended, to_document
 from shipit.model import Exposure, Fleet, Observed
 from shipit.operations import way_back
-from shipit.release.engine import shares
 from shipit.release.goal import Goal, Target
+from shipit.release.outcome import shares
 from shipit.release.plan import Plan
 from shipit.release.steps import Step
 from shipit.wiring import Shop

@@ -6,70 +6,31 @@ goes on; there is no code that undoes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 from shipit.errors import ShipitError, Stopped
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
-from shipit.model import Ending, Image, Observed, Split, Verdict
-from shipit.ports import Baker, Clock, Fleets, Traffic
+from shipit.model import Ending, Observed, Split, Verdict
 from shipit.release.act import DONE, Actor
 from shipit.release.goal import Goal, adopt, give_up
 from shipit.release.guard import Drifted, refuse_drift, refuse_foreign_route, refuse_harm
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
+from shipit.release.order import MILD, possible_now, up_to_first_that_changes
+from shipit.release.outcome import Arrival, Outcome, Ports, shares
 from shipit.release.plan import Plan, plan
 from shipit.release.policy import Policy
 from shipit.release.steps import (
     BakeImage,
-    ClosePreview,
-    MarkServing,
-    ParkFleet,
-    PinFleet,
     ShiftTraffic,
     Step,
     UnparkFleet,
-    UnpinFleet,
 )
-from shipit.value import value
 
 # A step that is still first in the plan after it was done this often has no effect that can be seen.
 PATIENCE = 40
-# Steps that touch neither traffic nor capacity: done one after the other without looking anew in between.
-MILD = (ClosePreview, MarkServing, UnparkFleet, UnpinFleet, PinFleet, ParkFleet)
 Event = StepBegan | Progress | Shifted | Note
-
-
-@value()
-class Ports:
-    """The world, as the engine reaches it."""
-
-    fleets: Fleets
-    traffic: Traffic
-    baker: Baker
-    clock: Clock
-
-
-@value()
-class Outcome:
-    """How it ended and why; `observed` is the last look, `phases` where the seconds went."""
-
-    ending: Ending
-    observed: Observed
-    reason: str = ""
-    next: str = ""
-    phases: tuple[Phase, ...] = ()
-    image: Image | None = None
-
-
-@value()
-class Arrival:
-    """Where the way to a goal ended: `goal` may have found a fleet or an image on the way."""
-
-    verdict: Verdict
-    goal: Goal
-    observed: Observed
 
 
 @dataclass
@@ -134,7 +95,7 @@ class Engine:
             repeats = repeats + 1 if steps[0] == last else 0
             self._slow_down(steps[0], repeats)
             self._known, last = (observed.split,), steps[0]
-            for step in _up_to_first_that_changes(steps):
+            for step in up_to_first_that_changes(steps):
                 if isinstance(step, ShiftTraffic):
                     # Should the write fail, it may have taken effect or not; neither is somebody else's doing.
                     self._known = (observed.split, step.split)
@@ -232,7 +193,7 @@ class Engine:
         while True:
             refuse_drift((seen.split,), observed)
             steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
-            batch = _possible_now(steps, set(given_up), wait)
+            batch = possible_now(steps, set(given_up), wait)
             if not batch:
                 return "; ".join(given_up.values()), observed
             repeats = repeats + 1 if batch[0] == last else 0
@@ -284,35 +245,3 @@ class Engine:
 
 def _concerned(goal: Goal) -> list[str]:
     return [*goal.discard, *([goal.fleet] if goal.fleet else [])]
-
-
-def shares(observed: Observed) -> dict[str, float]:
-    """Percent of the requests by version name, as the balancer has it."""
-    result: dict[str, float] = {}
-    for name in observed.split.serving:
-        fleet = observed.fleets.get(name)
-        label = fleet.version.name if fleet else name
-        result[label] = result.get(label, 0.0) + float(observed.split.percent(name))
-    return result
-
-
-def _up_to_first_that_changes(steps: Sequence[Step]) -> list[Step]:
-    """The mild steps at the head, and the one after them."""
-    mild = list(takewhile(lambda step: isinstance(step, MILD), steps))
-    return [*mild, *steps[len(mild) : len(mild) + 1]]
-
-
-def _possible_now(steps: list[Step], given_up: set[str], wait: bool) -> list[Step]:
-    """The next step that is not blocked; or all mild ones at the head, since none of those changes what the others see."""
-    blocked = set(given_up)
-    batch: list[Step] = []
-    for step in steps:
-        if step.about in blocked:
-            continue
-        if step.waits and not wait:
-            blocked.add(step.about)
-        elif isinstance(step, MILD):
-            batch.append(step)
-        else:
-            return batch or [step]
-    return batch

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from shipit.errors import CloudError
 from shipit.model import TargetState
-from shipit.release.engine import Engine, Ports
+from shipit.release.engine import Engine
+from shipit.release.outcome import Ports
 from tests.fakes.cloud import FakeCloud, FleetsView, TrafficView
 from tests.release.stories import Company
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from shipit.model import Observed, Version
-from shipit.release.engine import Engine, Outcome, Ports
+from shipit.release.engine import Engine
 from shipit.release.goal import Goal, release_goal, rollback_goal, rollback_targets, serving_goal
+from shipit.release.outcome import Outcome, Ports
 from shipit.release.plan import Plan
 from shipit.release.policy import Policy
 from shipit.schedule import parse_schedule

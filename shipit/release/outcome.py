@@ -1,0 +1,50 @@
+"""What the engine works with and what it comes back with."""
+
+from __future__ import annotations
+
+from shipit.events import Phase
+from shipit.model import Ending, Image, Observed, Verdict
+from shipit.ports import Baker, Clock, Fleets, Traffic
+from shipit.release.goal import Goal
+from shipit.value import value
+
+
+@value()
+class Ports:
+    """The world, as the engine reaches it."""
+
+    fleets: Fleets
+    traffic: Traffic
+    baker: Baker
+    clock: Clock
+
+
+@value()
+class Outcome:
+    """How it ended and why; `observed` is the last look, `phases` where the seconds went."""
+
+    ending: Ending
+    observed: Observed
+    reason: str = ""
+    next: str = ""
+    phases: tuple[Phase, ...] = ()
+    image: Image | None = None
+
+
+@value()
+class Arrival:
+    """Where the way to a goal ended: `goal` may have found a fleet or an image on the way."""
+
+    verdict: Verdict
+    goal: Goal
+    observed: Observed
+
+
+def shares(observed: Observed) -> dict[str, float]:
+    """Percent of the requests by version name, as the balancer has it."""
+    result: dict[str, float] = {}
+    for name in observed.split.serving:
+        fleet = observed.fleets.get(name)
+        label = fleet.version.name if fleet else name
+        result[label] = result.get(label, 0.0) + float(observed.split.percent(name))
+    return result
