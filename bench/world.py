@@ -39,7 +39,8 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "SHIPIT_SANDBOX": self.state.name}
+        home = str(self.folder.parent)
+        return {**os.environ, "SHIPIT_SANDBOX": self.state.name, "XDG_CACHE_HOME": home, "XDG_STATE_HOME": home}
 
     def version(self, name: str, **files: str) -> None:
         """Commits and tags a version; `files` are written beside VERSION (`SICK=""` makes /healthz fail)."""

@@ -98,7 +98,9 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         package = str(Path(__file__).parents[1])
-        return {**os.environ, "SHIPIT_SANDBOX": self.sandbox, "PYTHONPATH": package}
+        home = str(self.folder.parent)
+        places = {"XDG_CACHE_HOME": home, "XDG_STATE_HOME": home}
+        return {**os.environ, **places, "SHIPIT_SANDBOX": self.sandbox, "PYTHONPATH": package}
 
 
 def tell(stage: Stage, url: str) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FILE_NAME = "shipit.yml"
 _RULES = ("settings.py", "checked.py", "schedule.py")
 _SECTION = "section"
+KEPT_FILES = 32
 
 
 class Values(SimpleNamespace):
@@ -113,8 +114,16 @@ def _keep(kept: Path, found: Mapping[str, Any]) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(found))
         draft.replace(kept)
+        _prune(kept.parent)
     except OSError:
         draft.unlink(missing_ok=True)
+
+
+def _prune(folder: Path) -> None:
+    """Keeps the newest: each edit of the file leaves one behind that is never asked for again."""
+    files = sorted(folder.glob("config-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[KEPT_FILES:]:
+        file.unlink(missing_ok=True)
 
 
 def _encoded(value: Any) -> Any:
