@@ -11,7 +11,8 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     config._shipit_home = tempfile.mkdtemp(prefix="shipit-tests-")  # type: ignore[attr-defined]
-    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME"):
+    # TMPDIR is for child processes: what one that a test kills had made there goes as well.
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "TMPDIR"):
         os.environ[variable] = config._shipit_home  # type: ignore[attr-defined]
 
 

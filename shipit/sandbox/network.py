@@ -27,14 +27,14 @@ from shipit.sandbox import namespaces
 from shipit.sandbox.seams import MachineError
 
 POOL = IPv4Network("10.213.0.0/16")
-PREFIX = 20
+PREFIX = 22
 
 _SLIRP_READY_SECONDS = 5.0
 _claims: dict[IPv4Network, socket.socket] = {}
 
 
 def pick_network() -> IPv4Network:
-    """The first /20 of 10.213.0.0/16 that overlaps no address or route of this host; ours until `release_network`, or
+    """The first /22 of 10.213.0.0/16 that overlaps no address or route of this host; ours until `release_network`, or
     until we die.
 
     Raises `MachineError` when all are taken.

@@ -16,7 +16,7 @@ import pytest
 
 import shipit
 from shipit.sandbox.machines import LocalMachines
-from shipit.sandbox.network import POOL, pick_network, release_network
+from shipit.sandbox.network import POOL, PREFIX, pick_network, release_network
 from shipit.sandbox.seams import Boot, MachineError
 from shipit.sandbox.state import start_time
 
@@ -64,7 +64,7 @@ class Traces:
 
 
 def addresses() -> list[str]:
-    """`302: shipit-3000 inet 10.213.48.1/20 …`: the index is never used again."""
+    """`302: shipit-3000 inet 10.213.48.1/22 …`: the index is never used again."""
     return subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
@@ -147,7 +147,7 @@ def test_close_leaves_nothing_at_once(tmp_path: Path) -> None:
 def test_networks_are_claimed_one_by_one() -> None:
     networks = [pick_network() for _ in range(3)]
     assert len(set(networks)) == 3
-    assert all(network.prefixlen == 20 and network.subnet_of(POOL) for network in networks)
+    assert all(network.prefixlen == PREFIX and network.subnet_of(POOL) for network in networks)
     for network in networks:
         release_network(network)
 
