@@ -57,8 +57,39 @@ class NotFound(CloudError):
     """What was named does not exist (any more)."""
 
 
-class Stopped(ShipitError):
+class Drifted(Refused):
+    """Somebody else moved the traffic since we last looked or wrote: whoever that was wins."""
+
+
+class Held(Refused):
+    """Somebody else is at it. `holder` says who, and until when, in words that can be shown."""
+
+
+class Interrupted(ShipitError):
+    """Whatever is being done has to end here, between two acts; nobody may swallow it."""
+
+
+class Stopped(Interrupted):
     """A person or CI asked to stop (SIGINT, SIGTERM): between steps, with nothing half done. `told` once an ending was shown."""
 
     exit_code = 130
     told = False
+
+
+class Recalled(Interrupted):
+    """Somebody asked for something else to serve: `fleet` is its name, empty for what served before; `by` says who asked."""
+
+    def __init__(self, fleet: str, by: str) -> None:
+        super().__init__("recalled", f"{by} asked for it", "shipit status")
+        self.fleet = fleet
+        self.by = by
+
+
+class LeaseLost(Interrupted):
+    """The lease is `taken` by somebody else, or could not be renewed for too long: not one write more."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, why: str = "", next: str = "", *, taken: bool = False) -> None:
+        super().__init__(what, why, next)
+        self.taken = taken

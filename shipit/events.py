@@ -108,7 +108,18 @@ class Ended(_Event):
     phases: tuple[Phase, ...] = ()
 
 
-Event = Started | StepBegan | Progress | BakeLine | Shifted | Note | Ended
+@value(kw_only=True)
+class Steered(_Event):
+    """Somebody asked something of a release that runs, or froze or unfroze the environment: `order` in words."""
+
+    kind: Literal["steered"] = "steered"
+    command: str
+    order: str
+    who: str = ""
+    where: str = ""
+
+
+Event = Started | StepBegan | Progress | BakeLine | Shifted | Note | Steered | Ended
 Listener = Callable[[_Event], None]
 
 

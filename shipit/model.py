@@ -146,6 +146,7 @@ class Fleet:
     exposure: Exposure = Exposure.NONE
     parked_until: datetime | None = None
     pin: Pin | None = None
+    kept_until: datetime | None = None
     created_at: datetime | None = None
     failure: LaunchFailure | None = None
 
@@ -264,13 +265,16 @@ class Observed:
     """Everything the decision rests on, as seen just now.
 
     `split_since` says since when the split is as it is, as far as this process (or the record) knows. `trusted` are the
-    fleets that have been seen healthy for long enough to be given traffic.
+    fleets that have been seen healthy for long enough to be given traffic. `short_since` says of fleets since when they have
+    fewer healthy instances than they should, `lost` which of their instances have been seen leaving.
     """
 
     route: Route
     fleets: Mapping[str, Fleet] = field(default_factory=dict)
     split_since: datetime | None = None
     trusted: frozenset[str] = frozenset()
+    short_since: Mapping[str, datetime] = field(default_factory=dict)
+    lost: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def split(self) -> Split:

@@ -17,6 +17,7 @@ FINGERPRINT, SOURCE_IMAGE, BAKED_BY, BAKED_AT = (
 )  # fmt: skip
 BAKE = "shipit:bake"
 EXPOSURE, PARKED_UNTIL, PIN, LEAVING = "shipit:exposure", "shipit:parked-until", "shipit:pin", "shipit:leaving"
+KEPT_UNTIL, KEEP = "shipit:kept-until", "shipit:keep"
 RETIRE_ACTION = "shipit-retire"
 PREVIEW_HEADER = "x-shipit-preview"
 TAG_VALUE_LIMIT = 256

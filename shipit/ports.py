@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from shipit.events import Ended
+from shipit.events import Ended, Steered
 from shipit.model import Exposure, Fleet, Image, Pin, Route, Split, Version
+from shipit.standing import Aim, Freeze, Holder, Orders, Standing, Written
 from shipit.value import value
 
 
@@ -59,8 +60,8 @@ class Fleets(Protocol):
     def pin(self, name: str, pin: Pin) -> None:
         """Keeps the capacity from falling: the old values are stored in a tag first, then MinSize is raised to desired."""
 
-    def unpin(self, name: str) -> None:
-        """Puts back what pinning changed."""
+    def unpin(self, name: str) -> str:
+        """Puts back what pinning changed; what somebody else changed since stays, and is told in words."""
 
     def expose(self, name: str, exposure: Exposure) -> None:
         """Tags how much the fleet has served: written before it gets its first request, and again when it had all."""
@@ -70,6 +71,9 @@ class Fleets(Protocol):
 
     def unpark(self, name: str) -> None:
         """Cancels that."""
+
+    def keep(self, name: str, until: datetime) -> None:
+        """Keeps a failed fleet to be looked at: tagged, and its sick instances are neither ended nor replaced until then."""
 
     def drain(self, name: str) -> None:
         """Sets it to zero: targets are deregistered, drained, then terminated. The caller has proved that it is idle."""
@@ -90,8 +94,12 @@ class Traffic(Protocol):
     def observe(self) -> Route:
         """What it does now, read anew."""
 
-    def shift(self, split: Split) -> Route:
-        """Sets the weights of our fleets in one write, keeps everything else, and returns what it reads back."""
+    def shift(self, split: Split, expected: Split) -> Route:
+        """Sets the weights of our fleets in one write, keeps everything else, and returns what it reads back.
+
+        Reads right before it writes, and raises `errors.Drifted` when the shares are neither those of `expected` nor those
+        wanted: somebody else moved traffic. A write that was reported as failed is read back before it is tried again.
+        """
 
     def open_preview(self, name: str) -> None:
         """Makes requests with the preview header go to this fleet alone, and so starts its health checks."""
@@ -122,12 +130,58 @@ class Baker(Protocol):
 
 
 class Record(Protocol):
-    """History, and what a release wants to remember. Losing it loses comfort, never safety."""
+    """One item for what stands now, and the history. Losing it loses comfort, never safety.
 
-    def append(self, event: Ended) -> None: ...
+    Every write is conditional. `Held`, `LeaseLost` and `Refused` are answers; any other `ShipitError` means that the record
+    could not be reached, and that what was asked for may or may not have happened. `kept` is False where nothing is.
+    """
 
-    def history(self, limit: int) -> Sequence[Ended]:
+    kept: bool
+
+    def read(self) -> Standing:
+        """What stands now; an empty `Standing` when nothing was ever written."""
+
+    def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
+        """The lease for `holder`, with the next fence, until `holder.until`. Makes the table where there is none.
+
+        Raises `errors.Held` while somebody else's lease runs, and `SKEW_SECONDS` longer, unless `dead` says that its process
+        is known to have ended. Taking it twice with the same `holder.id` is taking it once. Orders are dropped unless kept.
+        """
+
+    def renew(
+        self, holder: Holder, until: datetime, written: Written | None = None, aim: Aim | None = None
+    ) -> Standing:
+        """Prolongs the lease and writes down phase, split and goal along with it; answers with all that stands.
+
+        Raises `errors.LeaseLost` when the lease is somebody else's, or nobody's, by now.
+        """
+
+    def free(self, holder: Holder, aim: Aim | None, written: Written | None = None) -> None:
+        """Gives the lease back; `aim` is what whoever comes next may resume. A lease that is lost already is no error."""
+
+    def order(self, orders: Orders, fence: int) -> bool:
+        """Leaves orders for the holder with this fence; False when that one is no longer at it, or is called off already."""
+
+    def freeze(self, freeze: Freeze) -> None:
+        """Raises `errors.Refused` when it is frozen already, saying by whom."""
+
+    def unfreeze(self) -> bool:
+        """False when it was not frozen."""
+
+    def append(self, event: Ended | Steered) -> None: ...
+
+    def history(self, limit: int) -> Sequence[Ended | Steered]:
         """Newest first."""
+
+
+class Control(Protocol):
+    """What others ask of the release that runs, and what it writes down about itself."""
+
+    def orders(self) -> Orders:
+        """As they stood at most a second ago."""
+
+    def tell(self, *, phase: str = "", written: Written | None = None, aim: Aim | None = None) -> None:
+        """Notes it down with the next renewal, and in any case before the next write of traffic."""
 
 
 @value()

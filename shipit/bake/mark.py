@@ -6,14 +6,13 @@ process, a nonce. As a key pair's name it becomes part of a sed expression of Pa
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
-import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+
+from shipit.machine import alive, host
 
 _FORM = re.compile(
     r"shipit-bake:(?P<app>[a-z0-9-]+):(?P<at>\d{8}T\d{6}Z):(?P<minutes>\d+)m:(?P<host>[\w.-]+):(?P<pid>\d+):(?P<nonce>\w+)"
@@ -40,7 +39,7 @@ class Mark:
             app,
             now.astimezone(UTC).replace(microsecond=0),
             int(minutes) + 1,
-            _host(),
+            host(),
             os.getpid(),
             secrets.token_hex(4),
         )
@@ -62,24 +61,4 @@ class Mark:
         """True when nobody works on it any more: past its deadline, or its process on this machine is gone."""
         if now > self.started_at + timedelta(minutes=self.minutes + CLEAN_UP_MINUTES):
             return True
-        return self.host == _host() and self.pid != os.getpid() and not _alive(self.pid)
-
-
-def _host() -> str:
-    """This machine and its process table: containers may share a name, and a process id means nothing elsewhere."""
-    name = re.sub(r"[^\w.-]", "-", socket.gethostname())[:60]
-    try:
-        table = f"{Path('/proc/sys/kernel/random/boot_id').read_text()}{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        table = ""
-    return f"{name}.{hashlib.sha256(table.encode()).hexdigest()[:8]}"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return self.host == host() and self.pid != os.getpid() and not alive(self.pid)

@@ -1,112 +1,142 @@
-"""The record, on moto and on the sandbox: history in order, for one app and environment, whatever state the table is in."""
+"""The rest of the record, on the fake, on moto and on the sandbox: orders that reach the holder, a freeze, the history, none."""
 
 from __future__ import annotations
 
-import contextlib
-import uuid
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
-from shipit.aws.record import DynamoRecord, NoRecord
-from shipit.errors import CloudError, ShipitError
-from shipit.events import Ended
+from shipit.aws.record import NoRecord
+from shipit.errors import Refused
+from shipit.events import Ended, Steered
 from shipit.model import Ending
-from shipit.ports import Record
-from tests.contract.clouds import Cloud, Wire, cloud
-from tests.fakes.cloud import START, FakeClock
+from shipit.standing import Freeze, Orders, Standing
+from tests.contract.records import (
+    AIM,
+    FREEZE,
+    LATER,
+    PAUSE,
+    WRITTEN,
+    Shelf,
+    all_are,
+    anywhere,
+    nobody_is,
+    shelf,
+)
+from tests.fakes.cloud import START
 from tests.sandbox.conftest import sandbox
 
-__all__ = ["cloud", "sandbox"]
+__all__ = ["anywhere", "sandbox", "shelf"]
+
+ALL_ORDERS = Orders(paused=True, promoted=Fraction(1, 3), share=Fraction(25), recall="", by="bob")
 
 
-@pytest.fixture
-def table() -> str:
-    return f"shipit-{uuid.uuid4().hex[:8]}"
+# Orders
 
 
-def record_of(cloud: Cloud, table: str, app: str = "hello", env: str = "production") -> DynamoRecord:
-    return DynamoRecord(cloud.session, FakeClock(), table, app, env)
+@pytest.mark.parametrize("orders", [PAUSE, ALL_ORDERS, Orders(share=Fraction("0.1")), Orders()], ids=lambda o: o.by)
+def test_orders_reach_the_holder_as_they_were_given(shelf: Shelf, orders: Orders) -> None:
+    holder = shelf.taken_by()
+    assert shelf.open().order(orders, holder.fence)
+    assert shelf.open().renew(holder, LATER).orders == orders
 
 
-def ended(version: str, at: datetime = START) -> Ended:
-    return Ended(at=at, command="release", ending=Ending.SUCCEEDED, version=version, serving={version: 100.0})
+@pytest.mark.parametrize("orders", [PAUSE, Orders()], ids=["pause", "none"])
+def test_orders_for_one_who_is_gone_are_not_taken(shelf: Shelf, orders: Orders) -> None:
+    assert not shelf.open().order(orders, 0)
+    first = shelf.taken_by("ann")
+    shelf.open().free(first, AIM)
+    assert not shelf.open().order(orders, first.fence)
+    second = shelf.taken_by("bob")
+    assert not shelf.open().order(orders, first.fence)
+    assert shelf.open().read().orders == Orders()
+    assert shelf.open().order(orders, second.fence)
 
 
-def versions(record: Record, limit: int = 20) -> list[str]:
-    return [event.version for event in record.history(limit)]
+def test_orders_wait_for_whoever_goes_on_unless_that_one_starts_afresh(shelf: Shelf) -> None:
+    holder = shelf.taken_by("ann")
+    shelf.open().order(PAUSE, holder.fence)
+    shelf.open().free(holder, AIM)
+    assert shelf.open().read().orders == PAUSE
+    standing = shelf.open().take(shelf.holder("bob"), dead=nobody_is, keep_orders=True)
+    assert (standing.orders, shelf.open().read().orders) == (PAUSE, PAUSE)
+    assert shelf.open().take(shelf.holder("eve"), dead=all_are).orders == Orders()
+    assert shelf.open().read().orders == Orders()
 
 
-def test_before_the_first_release_there_is_no_history_and_no_table(cloud: Cloud, table: str) -> None:
-    assert versions(record_of(cloud, table)) == []
-    assert table not in cloud.client("dynamodb").list_tables()["TableNames"]
+def test_orders_of_one_who_died_go_to_who_goes_on(shelf: Shelf) -> None:
+    shelf.open().order(PAUSE, shelf.taken_by("ann").fence)
+    standing = shelf.open().take(shelf.holder("bob"), dead=all_are, keep_orders=True)
+    assert (standing.fence, standing.orders) == (2, PAUSE)
 
 
-def test_the_table_is_made_by_the_first_write(cloud: Cloud, table: str) -> None:
-    record_of(cloud, table).append(ended("v1"))
-    assert versions(record_of(cloud, table)) == ["v1"]
-    described = cloud.client("dynamodb").describe_table(TableName=table)["Table"]
-    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+def test_orders_that_came_between_two_tries_to_take_are_not_lost(shelf: Shelf) -> None:
+    shelf.open().order(PAUSE, shelf.taken_by().fence)
+    assert shelf.open().take(shelf.holder(), dead=nobody_is).orders == PAUSE
 
 
-def test_what_is_read_is_what_was_written(cloud: Cloud, table: str) -> None:
-    event = ended("v1")
-    record_of(cloud, table).append(event)
-    assert list(record_of(cloud, table).history(1)) == [event]
+# The freeze
 
 
-def test_history_comes_newest_first_and_no_longer_than_asked_for(cloud: Cloud, table: str) -> None:
-    record = record_of(cloud, table)
-    for minutes in (3, 1, 2, 10):
-        record.append(ended(f"v{minutes}", START + timedelta(minutes=minutes)))
-    assert versions(record) == ["v10", "v3", "v2", "v1"]
-    assert versions(record, 2) == ["v10", "v3"]
+def test_what_is_frozen_stays_so_whoever_takes_the_lease(shelf: Shelf) -> None:
+    shelf.open().freeze(FREEZE)
+    assert shelf.open().read() == Standing(freeze=FREEZE)
+    assert shelf.open().take(shelf.holder(), dead=nobody_is).freeze == FREEZE
 
 
-def test_two_endings_in_the_same_millisecond_are_both_kept(cloud: Cloud, table: str) -> None:
-    record = record_of(cloud, table)
-    record.append(ended("v1"))
-    record.append(ended("v1"))
-    assert versions(record) == ["v1", "v1"]
+def test_who_freezes_what_is_frozen_is_told_by_whom_since_when_and_why(shelf: Shelf) -> None:
+    shelf.open().freeze(FREEZE)
+    with pytest.raises(Refused) as raised:
+        shelf.open().freeze(Freeze("mine", "bob", START))
+    assert raised.value.what == "hello/production is frozen already"
+    assert raised.value.why == "by ann, since 2026-01-01 12:00:00 UTC: black friday"
+    assert raised.value.next == "shipit unfreeze"
 
 
-@pytest.mark.parametrize(("app", "env"), [("other", "production"), ("hello", "staging"), ("hello/production", "x")])
-def test_what_others_did_is_not_shown(cloud: Cloud, table: str, app: str, env: str) -> None:
-    record_of(cloud, table).append(ended("v1"))
-    record_of(cloud, table, app, env).append(ended("theirs"))
-    assert versions(record_of(cloud, table)) == ["v1"]
+def test_freezing_twice_with_the_same_words_is_freezing_once(shelf: Shelf) -> None:
+    shelf.open().freeze(FREEZE)
+    shelf.open().freeze(FREEZE)
+    assert shelf.open().unfreeze()
+    assert not shelf.open().unfreeze()
+    assert shelf.open().read() == Standing()
 
 
-def test_two_first_releases_at_once_make_one_table(cloud: Cloud, table: str) -> None:
-    wire, other = Wire(cloud.session), record_of(cloud, table, "other")
-    wire.before("dynamodb", "CreateTable", lambda: other.append(ended("theirs")))
-    record_of(cloud, table).append(ended("v1"))
-    wire.mend()
-    assert versions(record_of(cloud, table)) == ["v1"]
-    assert versions(other) == ["theirs"]
+def test_what_was_never_frozen_is_not_unfrozen(shelf: Shelf) -> None:
+    assert not shelf.open().unfreeze()
+    holder = shelf.taken_by()
+    assert not shelf.open().unfreeze()
+    assert shelf.open().read().holder == holder
 
 
-def test_without_permission_to_make_the_table_it_says_so(cloud: Cloud, table: str) -> None:
-    wire = Wire(cloud.session)
-    wire.fail_before("dynamodb", "CreateTable", "AccessDeniedException")
-    with pytest.raises(CloudError) as raised:
-        record_of(cloud, table).append(ended("v1"))
-    wire.mend()
-    assert "AccessDeniedException" in raised.value.why
-    assert raised.value.next
+# History
 
 
-def test_an_item_that_a_later_shipit_wrote_does_not_hide_the_others(cloud: Cloud, table: str) -> None:
-    record = record_of(cloud, table)
-    record.append(ended("v1"))
-    key: dict[str, Any] = {"pk": {"S": "hello/production"}, "sk": {"S": "event#2027-01-01T00:00:00.000+00:00#x"}}
-    cloud.client("dynamodb").put_item(TableName=table, Item={**key, "event": {"S": '{"kind": "comet"}'}})
-    with contextlib.suppress(ShipitError):  # being told would do
-        assert versions(record) == ["v1"]
+def test_history_tells_endings_and_orders_newest_first(shelf: Shelf) -> None:
+    ended = Ended(at=START, command="release", ending=Ending.SUCCEEDED, version="v1")
+    steered = Steered(at=LATER, command="pause", order="no share grows until promoted", who="bob", where="laptop")
+    for event in (steered, ended):
+        shelf.open().append(event)
+    assert list(shelf.open().history(5)) == [steered, ended]
+    assert list(shelf.open().history(1)) == [steered]
 
 
-def test_a_record_that_is_switched_off_keeps_nothing() -> None:
-    record = NoRecord()
-    record.append(ended("v1"))
-    assert versions(record) == []
+# None
+
+
+def test_a_record_that_is_switched_off_keeps_nothing_and_stops_nobody(shelf: Shelf) -> None:
+    record, holder = NoRecord(), shelf.holder()
+    assert record.take(holder, dead=nobody_is) == Standing(holder=holder)
+    assert record.renew(holder, LATER, WRITTEN, AIM) == Standing(holder=replace(holder, until=LATER))
+    assert not record.order(PAUSE, 0)
+    record.free(holder, AIM)
+    record.append(Ended(at=START, command="release", ending=Ending.SUCCEEDED))
+    assert (record.read(), list(record.history(5))) == (Standing(), [])
+
+
+def test_a_record_that_is_switched_off_cannot_freeze() -> None:
+    with pytest.raises(Refused) as raised:
+        NoRecord().freeze(FREEZE)
+    assert "record:" in raised.value.next
+    with pytest.raises(Refused):
+        NoRecord().unfreeze()

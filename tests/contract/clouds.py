@@ -20,7 +20,7 @@ from shipit.aws.groups import TargetGroups
 from shipit.aws.launching import Launcher
 from shipit.aws.session import Session
 from shipit.aws.traffic import AwsTraffic
-from shipit.model import Version
+from shipit.model import Route, Split, Version
 from shipit.ports import Launch
 from shipit.settings import Settings
 from tests.fakes.cloud import FakeClock
@@ -176,13 +176,17 @@ class Place:
     def __post_init__(self) -> None:
         self.session = self.cloud.session
         self.groups = TargetGroups(self.session, self.settings, ENV, self.listener)
-        self.traffic = AwsTraffic(self.session, self.groups, self.listener, self.rule)
         self.clock = FakeClock()
+        self.traffic = AwsTraffic(self.session, self.groups, self.clock, self.listener, self.rule)
         launcher = Launcher(
             self.session, self.groups, self.settings, ENV, lambda launch: f"#!/bin/sh\n# {launch.name}\n", self.clock
         )
         self.fleets = AwsFleets(self.session, self.groups, launcher, self.clock, self.app, ENV)
         self.wire = Wire(self.session)
+
+    def shift(self, split: Split) -> Route:
+        """Shifts from whatever the split is now."""
+        return self.traffic.shift(split, self.traffic.observe().split)
 
     @property
     def elb(self) -> Any:
