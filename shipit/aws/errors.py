@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shipit.errors import AccessError, CloudError, NotFound, ShipitError
+from shipit.errors import AccessError, CloudError, NotFound, ShipitError, UsageError
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 DENIED = frozenset(
@@ -18,6 +18,9 @@ DENIED = frozenset(
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
+)
+THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "RequestLimitExceeded", "ProvisionedThroughputExceededException"}
 )
 MISSING = frozenset(
     {
@@ -71,8 +74,8 @@ def translate(error: Exception, doing: str) -> ShipitError | None:
         return _client_error(error, doing)
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         return AccessError(f"no AWS credentials while {doing}", str(error), "log in (aws sso login) or set AWS_PROFILE")
-    if isinstance(error, (boto.ProfileNotFound, boto.ConfigParseError)):
-        return AccessError(
+    if isinstance(error, (boto.ProfileNotFound, boto.ConfigParseError, boto.ConfigNotFound)):
+        return UsageError(
             f"the AWS configuration is not usable while {doing}", str(error), "aws configure list-profiles"
         )
     if isinstance(error, (boto.TokenRetrievalError, boto.SSOError)):
@@ -102,4 +105,12 @@ def _client_error(error: Exception, doing: str) -> CloudError:
         )
     if code in MISSING:
         return NotFound(f"not found while {doing}", why, "shipit status", code)
-    return CloudError(f"AWS refused while {doing}", why, code=code)
+    return CloudError(f"AWS refused while {doing}", why, _advice(error, code), code)
+
+
+def _advice(error: Exception, code: str) -> str:
+    """What helps: patience where AWS had no time or broke, a look at what there is where it did not like what it was asked."""
+    response = getattr(error, "response", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    passes = code in THROTTLED or status >= 500
+    return "wait a minute, then run the same command again" if passes else "shipit status"

@@ -14,14 +14,18 @@ from typing import Any
 from shipit import naming
 from shipit.aws.activities import launch_failure
 from shipit.aws.console import last_lines
-from shipit.aws.errors import code_of, message_of, translated
+from shipit.aws.described import fleet_of, held_sizes, is_gone, joined, pin_of, tag_of, tags_of
+from shipit.aws.errors import code_of, translated
 from shipit.aws.groups import TargetGroups
 from shipit.aws.launching import Launcher
 from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound, Refused
-from shipit.model import Exposure, Fleet, Instance, Pin, Version
+from shipit.model import Exposure, Fleet, Pin
 from shipit.ports import Clock, Launch
 
+SCHEDULED = "ScheduledActions"
+# Without these a group neither ends nor replaces its sick instances.
+KEEPING = ("ReplaceUnhealthy", "Terminate")
 NOT_EMPTY_YET = frozenset({"ResourceInUse", "ScalingActivityInProgress", "ResourceContention"})
 
 
@@ -50,7 +54,7 @@ class AwsFleets:
         with translated("reading the Auto Scaling groups"):
             pages = self._asg.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters)
             described = [group for page in pages for group in page["AutoScalingGroups"]]
-        fleets = {group["AutoScalingGroupName"]: self._read(group) for group in described}
+        fleets = {group["AutoScalingGroupName"]: self._seen(group) for group in described}
         for name in set(also) - set(fleets):
             part = self._launcher.part_of(name)
             if part:
@@ -68,51 +72,78 @@ class AwsFleets:
             health = self._groups.health(fleet.name)
         except NotFound:
             return replace(fleet, whole=False)
-        joined = tuple(_join(instance, health) for instance in fleet.instances)
+        told = tuple(joined(instance, health) for instance in fleet.instances)
         missing = len(fleet.instances) < fleet.desired or any(i.leaving for i in fleet.instances)
         failure = launch_failure(self._asg, fleet.name) if missing else None
-        return replace(fleet, instances=joined, failure=failure)
+        return replace(fleet, instances=told, failure=failure)
 
     def launch(self, launch: Launch) -> None:
         self._launcher.launch(launch)
 
     def resize(self, name: str, size: int) -> None:
         group = self._describe(name)
-        low = size if _tags(group).get(naming.PIN) else min(group["MinSize"], size)
+        pin = pin_of(tags_of(group))
+        if pin:
+            held = {"min": pin.min_size, "held": size, "was": group["MinSize"], "suspended": pin.suspended}
+            self._tag(name, {naming.PIN: json.dumps(held)})
+        low = size if pin else min(group["MinSize"], size)
         self._update(name, MinSize=low, MaxSize=max(group["MaxSize"], size), DesiredCapacity=size)
 
     def pin(self, name: str, pin: Pin) -> None:
         group = self._describe(name)
-        if naming.PIN not in _tags(group):
+        if naming.PIN not in tags_of(group):
             already = {process["ProcessName"] for process in group["SuspendedProcesses"]}
             suspended = tuple(process for process in pin.suspended if process not in already)
             # Recorded before it is changed: whatever dies in between, the old values are known.
-            self._tag(name, {naming.PIN: json.dumps({"min": group["MinSize"], "suspended": suspended})})
+            held = {"min": group["MinSize"], "held": group["DesiredCapacity"], "suspended": suspended}
+            self._tag(name, {naming.PIN: json.dumps(held)})
         else:
-            suspended = _pin(_tags(group)).suspended  # type: ignore[union-attr]
+            suspended = pin_of(tags_of(group)).suspended  # type: ignore[union-attr]
         self._update(name, MinSize=group["DesiredCapacity"])
-        if suspended:
-            with translated(f"pinning {name}"):
-                self._asg.suspend_processes(AutoScalingGroupName=name, ScalingProcesses=list(suspended))
+        self._suspend(name, suspended)
 
-    def unpin(self, name: str) -> None:
+    def unpin(self, name: str) -> str:
         group = self._describe(name)
-        pin = _pin(_tags(group))
+        pin = pin_of(tags_of(group))
         if pin is None:
-            return
-        self._update(name, MinSize=min(pin.min_size, group["DesiredCapacity"]))
-        if pin.suspended:
-            with translated(f"unpinning {name}"):
-                self._asg.resume_processes(AutoScalingGroupName=name, ScalingProcesses=list(pin.suspended))
+            return ""
+        edited = group["MinSize"] not in held_sizes(tags_of(group))
+        if not edited:
+            self._update(name, MinSize=min(pin.min_size, group["DesiredCapacity"]))
+        self._resume(name, pin.suspended)
         self._untag(name, naming.PIN)
+        return (
+            f"MinSize of {name} was set to {group['MinSize']} by somebody else meanwhile, and stays so"
+            if edited
+            else ""
+        )
+
+    def keep(self, name: str, until: datetime) -> None:
+        """Instances that are ended now would take what can be learned from them along."""
+        self._tag(name, {naming.KEPT_UNTIL: until.isoformat(timespec="seconds")})
+        self._suspend(name, KEEPING)
+
+    def _suspend(self, name: str, processes: Sequence[str]) -> None:
+        if processes:
+            with translated(f"suspending processes of {name}"):
+                self._asg.suspend_processes(AutoScalingGroupName=name, ScalingProcesses=list(processes))
+
+    def _resume(self, name: str, processes: Sequence[str]) -> None:
+        if processes:
+            with translated(f"resuming processes of {name}"):
+                self._asg.resume_processes(AutoScalingGroupName=name, ScalingProcesses=list(processes))
 
     def expose(self, name: str, exposure: Exposure) -> None:
         self._tag(name, {naming.EXPOSURE: exposure.value})
 
     def park(self, name: str, until: datetime, floor: int) -> None:
-        """Said before it is scheduled: a fleet that will shrink by itself must be known as one. A date that has passed (a
+        """Scheduled actions run again first: its retirement is one. Said before it is scheduled: a fleet that will shrink by
+        itself must be known as one. A date that has passed (a
         fleet that is put back as it was found) needs no action: AWS would refuse it.
         """
+        pin = pin_of(tags_of(self._describe(name)))
+        if pin and SCHEDULED in pin.suspended:
+            self._resume(name, [SCHEDULED])
         self._tag(name, {naming.PARKED_UNTIL: until.isoformat(timespec="seconds")})
         if until > self._clock.now():
             self._schedule_retirement(name, until, floor)
@@ -138,13 +169,18 @@ class AwsFleets:
         self._untag(name, naming.PARKED_UNTIL)
 
     def drain(self, name: str) -> None:
+        if naming.KEPT_UNTIL in tags_of(self._describe(name)):
+            self._resume(name, KEEPING)
         self._tag(name, {naming.LEAVING: "true"})
         self._update(name, MinSize=0, DesiredCapacity=0)
 
     def delete(self, name: str, *, at_once: bool) -> bool:
         """The group goes last: it carries the tags by which a deletion that was cut short is found and finished."""
         group = self._find(name)
-        if group is not None and (_tags(group).get(naming.APP), _tags(group).get(naming.ENV)) != (self._app, self._env):
+        if group is not None and (tags_of(group).get(naming.APP), tags_of(group).get(naming.ENV)) != (
+            self._app,
+            self._env,
+        ):
             raise Refused(
                 f"will not delete group {name}", f"its tags do not say {self._app}/{self._env}", "shipit status"
             )
@@ -154,7 +190,8 @@ class AwsFleets:
             return False
         self._launcher.delete_template(name)
         if group is None:
-            return True
+            # One that was launched a moment ago may not be seen yet; that AWS does not know the name is the proof.
+            return self._delete_group(name, at_once)
         if not group.get("Status") and not self._delete_group(name, at_once):
             return False
         return self._find(name) is None
@@ -169,42 +206,16 @@ class AwsFleets:
         except CloudError as error:
             if code_of(error) in NOT_EMPTY_YET:
                 return False
-            if _is_gone(error):
+            if is_gone(error):
                 return True
             raise
         return True
 
-    def _read(self, group: Mapping[str, Any]) -> Fleet:
-        name = group["AutoScalingGroupName"]
-        try:
-            return self._fleet(name, group, _tags(group))
-        except (ValueError, KeyError, TypeError) as error:
-            what = f"a tag of Auto Scaling group {name} cannot be read"
-            raise Refused(
-                what, f"{type(error).__name__}: {error}", f"mend the {naming.PREFIX}* tags of {name}"
-            ) from error
-
-    def _fleet(self, name: str, group: Mapping[str, Any], tags: Mapping[str, str]) -> Fleet:
+    def _seen(self, group: Mapping[str, Any]) -> Fleet:
         arns = group.get("TargetGroupARNs", [])
         if arns:
-            self._groups.learn(name, arns[0])
-        until = tags.get(naming.PARKED_UNTIL)
-        return Fleet(
-            name=name,
-            version=Version(tags.get(naming.VERSION, name), tags.get(naming.COMMIT, "")),
-            image_id=tags.get(naming.IMAGE, ""),
-            launch_digest=tags.get(naming.DIGEST, ""),
-            min_size=group["MinSize"],
-            max_size=group["MaxSize"],
-            desired=group["DesiredCapacity"],
-            instances=tuple(_instance(instance, name) for instance in group.get("Instances", [])),
-            whole=bool(arns),
-            leaving=bool(group.get("Status")) or naming.LEAVING in tags,
-            exposure=Exposure(tags.get(naming.EXPOSURE, "none")),
-            parked_until=datetime.fromisoformat(until) if until else None,
-            pin=_pin(tags),
-            created_at=group.get("CreatedTime"),
-        )
+            self._groups.learn(group["AutoScalingGroupName"], arns[0])
+        return fleet_of(group)
 
     def _find(self, name: str) -> dict[str, Any] | None:
         with translated(f"reading group {name}"):
@@ -223,47 +234,8 @@ class AwsFleets:
 
     def _tag(self, name: str, values: Mapping[str, str]) -> None:
         with translated(f"tagging {name}"):
-            self._asg.create_or_update_tags(Tags=[_tag(name, key, value) for key, value in values.items()])
+            self._asg.create_or_update_tags(Tags=[tag_of(name, key, value) for key, value in values.items()])
 
     def _untag(self, name: str, key: str) -> None:
         with translated(f"tagging {name}"):
             self._asg.delete_tags(Tags=[{"ResourceId": name, "ResourceType": "auto-scaling-group", "Key": key}])
-
-
-def _tag(name: str, key: str, value: str) -> dict[str, object]:
-    kind = "auto-scaling-group"
-    return {"ResourceId": name, "ResourceType": kind, "Key": key, "Value": value, "PropagateAtLaunch": False}
-
-
-def _tags(group: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in group.get("Tags", [])}
-
-
-def _pin(tags: Mapping[str, str]) -> Pin | None:
-    if naming.PIN not in tags:
-        return None
-    values = json.loads(tags[naming.PIN])
-    return Pin(int(values["min"]), tuple(values.get("suspended", ())))
-
-
-def _instance(described: Mapping[str, Any], fleet: str) -> Instance:
-    template = described.get("LaunchTemplate", {})
-    return Instance(
-        id=described["InstanceId"],
-        lifecycle=described["LifecycleState"],
-        group_healthy=described.get("HealthStatus", "Healthy").lower() == "healthy",
-        ours=template.get("LaunchTemplateName") == fleet,
-    )
-
-
-def _join(instance: Instance, health: Mapping[str, tuple[Any, str, str]]) -> Instance:
-    if instance.id not in health:
-        return instance
-    state, reason, description = health[instance.id]
-    return replace(instance, target=state, reason=reason, description=description)
-
-
-def _is_gone(error: CloudError) -> bool:
-    """Auto Scaling says `ValidationError` for everything; here its text is the only way to tell (field notes B7)."""
-    text = message_of(error.__cause__) if error.__cause__ else error.why
-    return code_of(error) == "ValidationError" and ("not found" in text or "pending delete" in text)

@@ -23,9 +23,8 @@ from shipit.wait import Pace, retried
 if TYPE_CHECKING:
     from shipit.settings import Settings
 
-# EC2 RunInstances: user data is limited to 16 KB before base64.
-USER_DATA_LIMIT = 16 * 1024
 TEMPLATE_PATIENCE = 8
+_VISIBLE_ATTEMPTS = 10
 
 
 class Launcher:
@@ -139,12 +138,6 @@ class Launcher:
     def _template_data(self, launch: Launch, tags: list[dict[str, str]]) -> dict[str, Any]:
         fleet = self._settings.fleet
         text = self._user_data(launch)
-        if len(text.encode()) > USER_DATA_LIMIT:
-            raise UsageError(
-                f"user data is {len(text.encode())} bytes",
-                f"EC2 takes {USER_DATA_LIMIT}",
-                "make fleet.user_data shorter",
-            )
         data: dict[str, Any] = {
             "ImageId": launch.image_id,
             "InstanceType": fleet.instance_type,
@@ -180,7 +173,7 @@ class Launcher:
         settings = self._settings.fleet
         low = settings.min_size if settings.min_size is not None else settings.size
         # Born pinned: it must not shrink before it serves. Unpinning gives it the configured minimum.
-        pin = json.dumps({"min": low, "suspended": []})
+        pin = json.dumps({"min": low, "held": launch.size, "suspended": []})
         marks = [{"Key": naming.PIN, "Value": pin}, {"Key": naming.EXPOSURE, "Value": "none"}]
         tags = [{**tag, "PropagateAtLaunch": True} for tag in self._tags(launch)]
         tags += [{**mark, "PropagateAtLaunch": False} for mark in marks]
@@ -205,14 +198,27 @@ class Launcher:
 
     def _adopt_group(self, launch: Launch, group_arn: str) -> None:
         """No token protects this call (field notes B8): what exists is compared with what was wanted."""
-        with translated(f"reading Auto Scaling group {launch.name}"):
-            found = self._asg.describe_auto_scaling_groups(AutoScalingGroupNames=[launch.name])["AutoScalingGroups"]
-        if not found or found[0].get("Status") or found[0].get("TargetGroupARNs") != [group_arn]:
+        found = retried(
+            lambda: self._described(launch.name),
+            self._clock,
+            lambda error: isinstance(error, NotFound),
+            _VISIBLE_ATTEMPTS,
+            Pace(0.5, 1.5, 5),
+        )
+        if found.get("Status") or found.get("TargetGroupARNs") != [group_arn]:
             raise Refused(
                 f"Auto Scaling group {launch.name} exists and is not what this release wants",
-                f"its target groups are {found[0].get('TargetGroupARNs') if found else 'unknown'}",
+                f"its target groups are {found.get('TargetGroupARNs')}",
                 "run the command again: another name will be chosen",
             )
+
+    def _described(self, name: str) -> dict[str, Any]:
+        """Raises `NotFound` also for a group that was made a moment ago and cannot be seen yet (field notes B8)."""
+        with translated(f"reading Auto Scaling group {name}"):
+            found = self._asg.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        if not found:
+            raise NotFound(f"Auto Scaling group {name} exists and cannot be seen", "", "run the command again")
+        return dict(found[0])
 
 
 def _template_not_visible_yet(error: BaseException) -> bool:

@@ -10,27 +10,45 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shipit import naming
+from shipit.aws.actions import Action, forward_of, weighted
 from shipit.aws.errors import code_of, translated
 from shipit.aws.groups import TargetGroups
+from shipit.aws.preview import Preview
 from shipit.aws.session import Session
-from shipit.errors import CloudError, NotFound, Refused
+from shipit.errors import CloudError, Drifted, NotFound
 from shipit.model import Route, Split
+from shipit.ports import Clock
 
-Action = dict[str, Any]
 ROUTING = frozenset({"forward", "fixed-response", "redirect"})
-READ_BACK_ATTEMPTS = 5
-LAST_PRIORITY = 50_000
+READ_BACK_ATTEMPTS = 10
+WRITE_ATTEMPTS = 6
+# Errors that waiting may cure. Whether a write that failed took effect is read back, whatever the error.
+WORTH_ANOTHER_TRY = frozenset(
+    {
+        "Unreachable",
+        "Unreadable",
+        "InternalFailure",
+        "InternalError",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "500",
+    }
+    | {"502", "503", "504", "RequestTimeout", "", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+)
 
 
 class AwsTraffic:
     """Implements `ports.Traffic`. `rule_arn` None means the listener's default action."""
 
-    def __init__(self, session: Session, groups: TargetGroups, listener_arn: str, rule_arn: str | None = None) -> None:
+    def __init__(
+        self, session: Session, groups: TargetGroups, clock: Clock, listener_arn: str, rule_arn: str | None = None
+    ) -> None:
         self._session = session
         self._groups = groups
+        self._clock = clock
         self._listener = listener_of(rule_arn) if rule_arn else listener_arn
         self._rule = rule_arn
+        self._preview = Preview(session, groups, self._listener)
 
     @property
     def _elb(self) -> Any:
@@ -39,10 +57,10 @@ class AwsTraffic:
     def observe(self) -> Route:
         rules = self._rules()
         actions = self._mine(rules)["Actions"]
-        forward = _forward(actions)
-        previews = self._preview_rules(rules)
+        forward = forward_of(actions)
+        previews = self._preview.fleets(rules)
         ours = self._weights(actions)
-        others = (t for t in _tuples(forward) if not self._groups.ours(t["TargetGroupArn"]))
+        others = (t for t in weighted(forward) if not self._groups.ours(t["TargetGroupArn"]))
         foreign = {_tail(t["TargetGroupArn"]): t["Weight"] for t in others}
         sticky = forward.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}) if forward else {}
         return Route(
@@ -55,45 +73,49 @@ class AwsTraffic:
             obstacle=_obstacle(actions),
         )
 
-    def shift(self, split: Split) -> Route:
-        """Writes only when the weights differ, so it may be called twice. Raises `CloudError` when AWS does not take it."""
-        actions = self._mine(self._rules())["Actions"]
-        before = self._weights(actions)
-        failure: CloudError | None = None
-        if before != dict(split.weights):
+    def shift(self, split: Split, expected: Split) -> Route:
+        """Writes only when the weights differ, so it may be called twice. Raises `CloudError` when AWS does not take it.
+
+        No write is repeated blindly: between a write that timed out and its repetition somebody may have sent traffic home.
+        """
+        for attempt in range(WRITE_ATTEMPTS):
+            actions = self._mine(self._rules())["Actions"]
+            before = self._weights(actions)
+            if before == dict(split.weights):
+                return self.observe()
+            _refuse_drift(before, expected, split)
             failure = self._write(self._with_weights(actions, split))
-        for _ in range(READ_BACK_ATTEMPTS):
-            route = self.observe()
-            if dict(route.split.weights) == dict(split.weights):
+            route = self._read_back(split, expected, 1 if failure else READ_BACK_ATTEMPTS)
+            if route:
                 return route
-            if failure:
+            if failure is None or code_of(failure) not in WORTH_ANOTHER_TRY:
                 break
+            self._clock.sleep(min(5.0, 0.2 * 2**attempt))
         raise failure or CloudError(
             "the listener does not show the weights that were written",
-            f"wanted {dict(split.weights)}, found {dict(route.split.weights)}: somebody else may have changed it",
+            f"wanted {dict(split.weights)}, found {before}",
             "shipit status",
         )
 
+    def _read_back(self, split: Split, expected: Split, attempts: int) -> Route | None:
+        """The route once it shows the weights; None when it still shows the old ones after the last look. Not written again
+        meanwhile: what is seen may be late, and somebody may have sent traffic home in between.
+        """
+        for attempt in range(attempts):
+            route = self.observe()
+            if dict(route.split.weights) == dict(split.weights):
+                return route
+            _refuse_drift(route.split.weights, expected, split)
+            if attempt + 1 < attempts:
+                self._clock.sleep(min(2.0, 0.1 * 2**attempt))
+        return None
+
     def open_preview(self, name: str) -> None:
         rules = self._rules()
-        previews = self._preview_rules(rules)
-        for other in set(previews) - {name}:
-            self._delete_rule(previews[other])
-        if name in previews:
-            return
-        conditions = [*_conditions(self._mine(rules)), _header_condition(name)]
-        taken = {int(rule["Priority"]) for rule in rules if rule["Priority"] != "default"}
-        # Before the rule that is shifted, where that can be; behind it, the header has no effect but health checks start.
-        for priority in (number for number in range(1, LAST_PRIORITY + 1) if number not in taken):
-            if self._create_rule(priority, conditions, self._groups.arn(name)):
-                return
-        raise Refused(
-            "there is no free rule priority for the preview", f"{len(taken)} are taken", "free one on the listener"
-        )
+        self._preview.open(name, rules, _conditions(self._mine(rules)), self._rules)
 
     def close_preview(self) -> None:
-        for arn in self._preview_rules(self._rules()).values():
-            self._delete_rule(arn)
+        self._preview.close(self._rules())
 
     def _rules(self) -> list[dict[str, Any]]:
         """All rules of the listener: the default one carries the listener's default actions."""
@@ -109,20 +131,9 @@ class AwsTraffic:
             f"rule {self._rule} is not on the listener", "it may have been deleted", "check traffic.rule in shipit.yml"
         )
 
-    def _preview_rules(self, rules: Sequence[dict[str, Any]]) -> dict[str, str]:
-        """Our preview rules: fleet name -> rule ARN."""
-        found = {}
-        for rule in rules:
-            if not any(_is_preview(condition) for condition in rule.get("Conditions", [])):
-                continue
-            arns = [t["TargetGroupArn"] for t in _tuples(_forward(rule["Actions"]))]
-            self._groups.prove(arns)
-            found.update({self._groups.name(arn): rule["RuleArn"] for arn in arns if self._groups.ours(arn)})
-        return found
-
     def _weights(self, actions: Sequence[Action]) -> dict[str, int]:
         """The weights of our fleets; the tags of all groups in the action are known afterwards."""
-        tuples = _tuples(_forward(actions))
+        tuples = weighted(forward_of(actions))
         self._groups.prove([t["TargetGroupArn"] for t in tuples])
         ours = (t for t in tuples if self._groups.ours(t["TargetGroupArn"]))
         return {self._groups.name(t["TargetGroupArn"]): t["Weight"] for t in ours}
@@ -137,9 +148,12 @@ class AwsTraffic:
                 action["AuthenticateOidcConfig"]["UseExistingClientSecret"] = True
         place = next(i for i, action in enumerate(result) if action["Type"] in ROUTING)
         old = result[place]
-        foreign = [t for t in _tuples(old) if not self._groups.ours(t["TargetGroupArn"])]
+        foreign = [t for t in weighted(old) if not self._groups.ours(t["TargetGroupArn"])]
         ours = [{"TargetGroupArn": self._groups.arn(name), "Weight": weight} for name, weight in split.weights.items()]
         config = {**old.get("ForwardConfig", {}), "TargetGroups": [*ours, *foreign]}
+        if config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
+            # Only a way home gets here with it on: clients with a cookie must come along (field notes A7).
+            config["TargetGroupStickinessConfig"] = {"Enabled": False}
         result[place] = {
             "Type": "forward",
             "ForwardConfig": config,
@@ -159,50 +173,25 @@ class AwsTraffic:
             return error
         return None
 
-    def _create_rule(self, priority: int, conditions: list[dict[str, Any]], group_arn: str) -> bool:
-        """False when somebody else has just taken the priority."""
-        forward = {"Type": "forward", "TargetGroupArn": group_arn}
-        try:
-            with translated("opening the preview"):
-                self._elb.create_rule(
-                    ListenerArn=self._listener,
-                    Priority=priority,
-                    Conditions=conditions,
-                    Actions=[forward],
-                    Tags=self._groups.own_tags(),
-                )
-        except CloudError as error:
-            if code_of(error) != "PriorityInUse":
-                raise
-            # A retried call may meet its own earlier success (field notes D2).
-            return self._groups.name(group_arn) in self._preview_rules(self._rules())
-        return True
 
-    def _delete_rule(self, arn: str) -> None:
-        try:
-            with translated("closing the preview"):
-                self._elb.delete_rule(RuleArn=arn)
-        except NotFound:
-            pass
+def _refuse_drift(before: Mapping[str, int], expected: Split, wanted: Split) -> None:
+    """Raises `Drifted` when the shares are neither those that the decision rests on nor those that are to be written."""
+    found = _shares(before)
+    if found not in (_shares(expected.weights), _shares(wanted.weights)):
+        raise Drifted(
+            "somebody else moved the traffic",
+            f"expected {_shares(expected.weights)}, found {found}",
+            "shipit status; then the same command with --accept-drift, or shipit rollback",
+        )
+
+
+def _shares(weights: Mapping[str, int]) -> dict[str, int]:
+    return {name: weight for name, weight in weights.items() if weight}
 
 
 def listener_of(rule_arn: str) -> str:
     """The listener that a rule belongs to: `...:listener-rule/app/LB/ID/LISTENER/RULE` without its last part."""
     return rule_arn.replace(":listener-rule/", ":listener/").rsplit("/", 1)[0]
-
-
-def _forward(actions: Sequence[Action]) -> Action | None:
-    return next((action for action in actions if action["Type"] == "forward"), None)
-
-
-def _tuples(action: Action | None) -> list[dict[str, Any]]:
-    """Target groups with weights. Describe gives a single group in two forms, of which one may be missing (A2, J9)."""
-    if action is None:
-        return []
-    tuples = action.get("ForwardConfig", {}).get("TargetGroups", [])
-    if not tuples and "TargetGroupArn" in action:
-        return [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}]
-    return [{"TargetGroupArn": t["TargetGroupArn"], "Weight": int(t.get("Weight", 1))} for t in tuples]
 
 
 def _obstacle(actions: Sequence[Action]) -> str:
@@ -221,15 +210,6 @@ def _conditions(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {key: value for key, value in c.items() if key != "Values" or len(c) == 2} for c in rule.get("Conditions", [])
     ]
-
-
-def _header_condition(fleet: str) -> dict[str, Any]:
-    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": naming.PREVIEW_HEADER, "Values": [fleet]}}
-
-
-def _is_preview(condition: Mapping[str, Any]) -> bool:
-    name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName", "")
-    return bool(condition.get("Field") == "http-header" and name.lower() == naming.PREVIEW_HEADER)
 
 
 def _tail(arn: str) -> str:

@@ -4,7 +4,7 @@ import botocore.exceptions as boto
 import pytest
 
 from shipit.aws.errors import DENIED, EXPIRED, MISSING, code_of, translated
-from shipit.errors import AccessError, CloudError, NotFound, Refused, ShipitError
+from shipit.errors import AccessError, CloudError, NotFound, Refused, ShipitError, UsageError
 
 
 def client_error(code: str, message: str = "said AWS") -> boto.ClientError:
@@ -46,7 +46,7 @@ def test_the_english_of_aws_decides_nothing() -> None:
 CAUSES: list[tuple[Exception, type[ShipitError]]] = [
     (boto.NoCredentialsError(), AccessError),
     (boto.PartialCredentialsError(provider="env", cred_var="secret"), AccessError),
-    (boto.ProfileNotFound(profile="nobody"), AccessError),
+    (boto.ProfileNotFound(profile="nobody"), UsageError),
     (boto.TokenRetrievalError(provider="sso", error_msg="expired"), AccessError),
     (boto.UnauthorizedSSOTokenError(), AccessError),
     (boto.EndpointConnectionError(endpoint_url="https://x"), CloudError),

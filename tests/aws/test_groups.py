@@ -98,7 +98,7 @@ def test_deleting_it_twice_is_fine(place: Place) -> None:
 
 def test_a_group_that_a_rule_still_names_is_not_gone(place: Place) -> None:
     make(place, "one")
-    place.traffic.shift(Split({"one": 100}))
+    place.shift(Split({"one": 100}))
     assert place.groups.delete("one") is False
     assert place.anew().groups.find("one")
 

@@ -236,14 +236,6 @@ def test_a_fleet_without_subnets_is_a_usage_error_that_makes_nothing(place: Plac
     assert place.fleets.observe([place.launch().name]) == {}
 
 
-def test_user_data_that_is_too_long_is_told_before_anything_is_made(place: Place) -> None:
-    long = place.anew()
-    long.fleets._launcher._user_data = lambda launch: "x" * 16_385
-    with pytest.raises(UsageError, match="16385 bytes"):
-        long.fleets.launch(place.launch())
-    assert place.fleets.observe([place.launch().name]) == {}
-
-
 def test_a_launch_larger_than_the_largest_size_of_the_settings_raises_the_limit(place: Place) -> None:
     small = place.anew(
         settings=settings_of(place.cloud, place.app).model_copy(

@@ -45,8 +45,8 @@ def test_without_a_region_it_says_where_to_set_one() -> None:
     assert "AWS_REGION" in raised.value.next
 
 
-def test_a_profile_that_does_not_exist_is_an_access_error() -> None:
-    with pytest.raises(AccessError, match="configuration is not usable"):
+def test_a_profile_that_does_not_exist_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="configuration is not usable"):
         Session("eu-west-1", "nobody").client("ec2")
 
 
@@ -61,6 +61,13 @@ def test_each_service_has_one_client_that_says_who_it_is() -> None:
     client = session.client("ec2")
     assert session.client("ec2") is client
     assert f"shipit/{__version__}" in client.meta.config.user_agent_extra
+
+
+def test_a_record_that_hangs_is_not_waited_for_like_the_rest_of_aws() -> None:
+    session = Session("eu-west-1", None, **KEYS)
+    record, rest = (session.client(name).meta.config for name in ("dynamodb", "elbv2"))
+    longest = (record.connect_timeout + record.read_timeout) * record.retries["total_max_attempts"]
+    assert longest <= 12 < rest.read_timeout
 
 
 def test_an_endpoint_of_its_own_is_used_for_every_service() -> None:

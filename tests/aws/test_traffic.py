@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shipit import naming
-from shipit.errors import CloudError, NotFound, Refused
+from shipit.errors import CloudError, Drifted, NotFound, Refused
 from shipit.model import Observed, Split
 from shipit.release.guard import refuse_foreign_route
 from tests.contract.clouds import Place, cloud, nothing_yet, place, routed, weights_in
@@ -47,7 +47,7 @@ def test_a_vacant_listener_is_seen_as_such(routed: Place) -> None:
 
 def test_a_first_shift_fills_a_vacant_listener(routed: Place) -> None:
     routed.group("one")
-    route = routed.traffic.shift(Split({"one": 100}))
+    route = routed.shift(Split({"one": 100}))
     assert route.split.weights == {"one": 100}
     assert not route.vacant
     assert routed.weights() == {"one": 100}
@@ -57,13 +57,13 @@ def test_weights_are_written_as_they_are_given(routed: Place) -> None:
     for name in ("one", "two"):
         routed.group(name)
     for split in ({"one": 100}, {"one": 95, "two": 5}, {"one": 999, "two": 1}, {"one": 0, "two": 100}):
-        assert routed.traffic.shift(Split(split)).split.weights == split
+        assert routed.shift(Split(split)).split.weights == split
         assert routed.weights() == split
 
 
 def test_a_shift_of_a_rule_leaves_the_default_action_alone(routed: Place) -> None:
     routed.group("one")
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100}))
     default = routed.anew(rule=None)
     assert (default.actions()[0]["Type"] == "fixed-response") is bool(routed.rule)
 
@@ -71,21 +71,21 @@ def test_a_shift_of_a_rule_leaves_the_default_action_alone(routed: Place) -> Non
 def test_the_conditions_of_a_rule_stay(routed: Place) -> None:
     before = [rule["Conditions"] for rule in routed.rules()]
     routed.group("one")
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100}))
     assert [rule["Conditions"] for rule in routed.rules()] == before
 
 
 def test_a_group_that_is_not_named_any_more_leaves_the_action(routed: Place) -> None:
     for name in ("one", "two"):
         routed.group(name)
-    routed.traffic.shift(Split({"one": 100, "two": 0}))
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100, "two": 0}))
+    routed.shift(Split({"one": 100}))
     assert routed.weights() == {"one": 100}
 
 
 def test_a_shift_from_another_process_finds_the_groups_by_itself(routed: Place) -> None:
     routed.group("one")
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100}))
     assert routed.anew().traffic.observe().split.weights == {"one": 100}
 
 
@@ -93,21 +93,21 @@ def test_shifting_twice_writes_once(routed: Place) -> None:
     for name in ("one", "two"):
         routed.group(name)
     split = Split({"one": 95, "two": 5})
-    routed.traffic.shift(split)
+    routed.shift(split)
     writes = routed.wire.count("elbv2", "ModifyRule" if routed.rule else "ModifyListener")
-    routed.traffic.shift(split)
+    routed.shift(split)
     assert writes == []
 
 
 def test_shifting_everything_to_one_fleet_twice_writes_once(routed: Place) -> None:
     routed.group("one")
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100}))
     described = routed.actions()[0]
     if "TargetGroupArn" not in described:
         described["TargetGroupArn"] = described["ForwardConfig"]["TargetGroups"][0]["TargetGroupArn"]
         routed.set_actions([described])
     writes = routed.wire.count("elbv2", "ModifyRule" if routed.rule else "ModifyListener")
-    routed.traffic.shift(Split({"one": 100}))
+    routed.shift(Split({"one": 100}))
     assert writes == []
 
 
@@ -115,7 +115,7 @@ def test_a_single_group_may_be_given_by_its_arn_alone(routed: Place) -> None:
     routed.set_actions([{"Type": "forward", "TargetGroupArn": routed.group("one")}])
     assert routed.traffic.observe().split.percent("one") == 100
     routed.group("two")
-    assert routed.traffic.shift(Split({"one": 95, "two": 5})).split.weights == {"one": 95, "two": 5}
+    assert routed.shift(Split({"one": 95, "two": 5})).split.weights == {"one": 95, "two": 5}
 
 
 def test_a_single_group_may_be_given_in_both_forms(routed: Place) -> None:
@@ -123,7 +123,7 @@ def test_a_single_group_may_be_given_in_both_forms(routed: Place) -> None:
     routed.set_actions([{**forward((arn, 1)), "TargetGroupArn": arn}])
     assert routed.traffic.observe().split.weights == {"one": 1}
     routed.group("two")
-    routed.traffic.shift(Split({"one": 0, "two": 100}))
+    routed.shift(Split({"one": 0, "two": 100}))
     assert routed.weights() == {"one": 0, "two": 100}
 
 
@@ -134,7 +134,7 @@ def test_foreign_groups_keep_their_weight(routed: Place) -> None:
     assert list(route.foreign.values()) == [0]
     assert "legacy" in next(iter(route.foreign))
     routed.group("two")
-    routed.traffic.shift(Split({"one": 50, "two": 50}))
+    routed.shift(Split({"one": 50, "two": 50}))
     assert routed.weights() == {"one": 50, "two": 50, "legacy": 0}
 
 
@@ -144,13 +144,13 @@ def test_a_foreign_group_with_a_share_is_refused(routed: Place) -> None:
         refuse_foreign_route(Observed(routed.traffic.observe()))
 
 
-def test_stickiness_of_the_action_stays(routed: Place) -> None:
+def test_a_way_home_switches_stickiness_off_so_that_clients_with_a_cookie_come_along(routed: Place) -> None:
     sticky = {"Enabled": True, "DurationSeconds": 77}
     routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=sticky)])
     assert routed.traffic.observe().sticky_seconds == 77
     routed.group("two")
-    routed.traffic.shift(Split({"one": 50, "two": 50}))
-    assert routed.actions()[0]["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
+    routed.shift(Split({"one": 50, "two": 50}))
+    assert not routed.actions()[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]
 
 
 def test_a_redirect_is_an_obstacle_and_refused(routed: Place) -> None:
@@ -185,7 +185,7 @@ def test_a_login_before_the_forward_stays_with_its_secret(place: Place) -> None:
         secure.group("two")
         assert not secure.traffic.observe().previewable
         writes = secure.wire.count("elbv2", "ModifyListener")
-        secure.traffic.shift(Split({"one": 95, "two": 5}))
+        secure.shift(Split({"one": 95, "two": 5}))
         (sent,) = writes
         login, routing = sent["DefaultActions"]
         assert set(sent) == {"ListenerArn", "DefaultActions"}, "a port or certificate sent along would be changed"
@@ -203,14 +203,14 @@ def test_a_group_that_came_into_the_action_since_the_last_look_is_still_ours(rou
     routed.group("two")
     routed.traffic.observe()
     routed.set_actions([forward((arn, 100))])
-    routed.anew().traffic.shift(Split({"two": 100}))
+    routed.anew().shift(Split({"two": 100}))
     assert routed.weights() == {"two": 100}
 
 
 def test_a_write_that_fails_after_it_took_effect_is_read_back_and_counts(routed: Place) -> None:
     routed.group("one")
     struck = routed.wire.fail_after("elbv2", "ModifyRule" if routed.rule else "ModifyListener", "Weird")
-    assert routed.traffic.shift(Split({"one": 100})).split.weights == {"one": 100}
+    assert routed.shift(Split({"one": 100})).split.weights == {"one": 100}
     assert struck
 
 
@@ -218,7 +218,7 @@ def test_a_write_that_has_no_effect_is_reported_with_the_code_of_aws(routed: Pla
     routed.group("one")
     routed.wire.fail_before("elbv2", "ModifyRule" if routed.rule else "ModifyListener", "TooManyTargetGroups")
     with pytest.raises(CloudError, match="shifting traffic") as raised:
-        routed.traffic.shift(Split({"one": 100}))
+        routed.shift(Split({"one": 100}))
     assert raised.value.code == "TooManyTargetGroups"
     assert routed.traffic.observe().vacant
 
@@ -238,14 +238,14 @@ def test_somebody_who_writes_at_the_same_time_is_noticed(routed: Place) -> None:
             routed.set_actions([other])
 
     meta.events.register(event, overwrite)
-    with pytest.raises(CloudError, match="does not show the weights"):
-        routed.traffic.shift(Split({"one": 0, "two": 100}))
+    with pytest.raises(Drifted, match="somebody else moved the traffic"):
+        routed.shift(Split({"one": 0, "two": 100}))
     meta.events.unregister(event, overwrite)
 
 
 def test_a_group_that_does_not_exist_is_not_shifted_to(routed: Place) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        routed.traffic.shift(Split({"nowhere": 100}))
+        routed.shift(Split({"nowhere": 100}))
     assert routed.traffic.observe().vacant
 
 
@@ -366,7 +366,7 @@ def test_a_rule_of_the_first_priority_can_be_released_to(place: Place) -> None:
     made = place.elb.create_rule(ListenerArn=place.listener, Priority=1, Conditions=[header], Actions=nothing_yet())
     ruled = place.anew(rule=made["Rules"][0]["RuleArn"])
     ruled.group("blue")
-    ruled.traffic.shift(Split({"blue": 100}))
+    ruled.shift(Split({"blue": 100}))
     ruled.group("one")
     if ruled.traffic.observe().previewable:
         ruled.traffic.open_preview("one")
