@@ -14,6 +14,7 @@ from shipit.aws.child import child_credentials, child_endpoint
 from shipit.aws.errors import code_of, translated
 from shipit.aws.session import Session
 from shipit.errors import CloudError
+from shipit.found import Kind, Marked
 
 _WORKING = ("pending", "running")
 _EXISTING = (*_WORKING, "stopping", "stopped")
@@ -56,6 +57,16 @@ class AwsBuilders:
             if ids:
                 self._ec2.create_tags(Resources=ids, Tags=[{"Key": naming.BAKE, "Value": mark}])
 
+    def marked(self) -> Sequence[Marked]:
+        """All that carries a mark, and the temporary groups of marked instances."""
+        with translated("looking for leftovers of bakes"):
+            instances = self._instances([_filter("tag-key", naming.BAKE), _filter("instance-state-name", *_EXISTING)])
+            groups = {group["GroupId"]: _of_group(group) for group in self._groups([_filter("tag-key", naming.BAKE)])}
+            found = [_of_instance(instance) for instance in instances]
+            keys = [Marked(Kind.KEY_PAIR, name, name) for name in self._keys()]
+        temporary = {made.id: made for instance in instances for made in _temporary_groups(instance)}
+        return [*found, *keys, *{**temporary, **groups}.values()]
+
     def sweep(self, ours: Ours) -> Sequence[str]:
         """Removes what is marked and `ours`. A group that is still in use stays, marked, for the next sweep."""
         with translated("removing leftovers of a bake"):
@@ -64,16 +75,14 @@ class AwsBuilders:
     def _sweep_instances(self, ours: Ours) -> Iterator[str]:
         marked = self._instances([_filter("tag-key", naming.BAKE), _filter("instance-state-name", *_EXISTING)])
         for instance in [found for found in marked if ours(_mark(found))]:
-            names = [group["GroupName"] for group in instance.get("SecurityGroups", ())]
-            temporary = [name for name in names if name.startswith(_TEMPORARY_GROUP)]
+            temporary = [group.name for group in _temporary_groups(instance)]
             if temporary:
                 self.claim(_mark(instance), temporary)
             if _removed(lambda: self._ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])):  # noqa: B023
                 yield f"instance {instance['InstanceId']}"
 
     def _sweep_keys(self, ours: Ours) -> Iterator[str]:
-        for key in self._ec2.describe_key_pairs(Filters=[_filter("key-name", f"{_KEY_PREFIX}*")])["KeyPairs"]:
-            name = key["KeyName"]
+        for name in self._keys():
             if ours(name) and _removed(lambda: self._ec2.delete_key_pair(KeyName=name)):  # noqa: B023
                 yield f"key pair {name}"
 
@@ -87,6 +96,10 @@ class AwsBuilders:
         with translated("looking for builders"):
             pages: Iterable[Mapping[str, Any]] = self._ec2.get_paginator("describe_instances").paginate(Filters=filters)
             return [item for page in pages for reservation in page["Reservations"] for item in reservation["Instances"]]
+
+    def _keys(self) -> list[str]:
+        found = self._ec2.describe_key_pairs(Filters=[_filter("key-name", f"{_KEY_PREFIX}*")])["KeyPairs"]
+        return [key["KeyName"] for key in found]
 
     def _groups(self, filters: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         pages: Iterable[Mapping[str, Any]] = self._ec2.get_paginator("describe_security_groups").paginate(
@@ -109,6 +122,21 @@ def _removed(call: Callable[[], object]) -> bool:
             return False
         raise
     return True
+
+
+def _of_instance(record: Mapping[str, Any]) -> Marked:
+    fingerprint = _tags(record).get(naming.FINGERPRINT, "")
+    return Marked(Kind.BUILDER, record["InstanceId"], _mark(record), fingerprint=fingerprint)
+
+
+def _of_group(record: Mapping[str, Any]) -> Marked:
+    return Marked(Kind.SECURITY_GROUP, record["GroupId"], _mark(record), record["GroupName"])
+
+
+def _temporary_groups(instance: Mapping[str, Any]) -> list[Marked]:
+    """The groups that Packer made for this instance alone, marked or not (yet)."""
+    found = [group for group in instance.get("SecurityGroups", ()) if group["GroupName"].startswith(_TEMPORARY_GROUP)]
+    return [Marked(Kind.SECURITY_GROUP, group["GroupId"], _mark(instance), group["GroupName"]) for group in found]
 
 
 def _mark(record: Mapping[str, Any]) -> str:

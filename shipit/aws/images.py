@@ -44,7 +44,7 @@ class AwsImages:
     def by_id(self, image_id: str) -> Image | None:
         """Any AMI, ours or not; None when it does not exist (any more)."""
         record = self._record(image_id)
-        return _image(record) if record else None
+        return image_of(record) if record else None
 
     def all(self) -> Sequence[Image]:
         """This app's images, newest first."""
@@ -70,12 +70,12 @@ class AwsImages:
         record = self._record(image_id)
         if record is None:
             raise NotFound(f"image {image_id} has vanished before it could be tagged", "", "shipit bake")
-        present = _tags(record)
+        present = tags_of(record)
         if tags.keys() <= present.keys():
             return
         wanted = [{"Key": key, "Value": present.get(key, value)} for key, value in tags.items()]
         with translated(f"tagging image {image_id}"):
-            self._ec2.create_tags(Resources=[image_id, *_snapshots(record)], Tags=wanted)
+            self._ec2.create_tags(Resources=[image_id, *snapshots_of(record)], Tags=wanted)
 
     def settle(self, image_id: str, patience_seconds: float, told: Callable[[str], None]) -> Image:
         """The image once it is available. Raises `BakeError` with AWS's reason when it never is, or takes too long."""
@@ -97,7 +97,7 @@ class AwsImages:
             raise CloudError(f"image {image_id} is {record['State']} and is kept", "only failed images are discarded")
         with translated(f"deregistering image {image_id}"):
             self._ec2.deregister_image(ImageId=image_id)
-            for snapshot in _snapshots(record):
+            for snapshot in snapshots_of(record):
                 self._ec2.delete_snapshot(SnapshotId=snapshot)
 
     def _judge(self, image_id: str, deadline: datetime) -> Verdict:
@@ -114,7 +114,8 @@ class AwsImages:
     def _ours(self, filters: Sequence[Mapping[str, Any]]) -> list[Image]:
         found = self._describe("looking for images", Owners=["self"], Filters=filters)
         return [
-            _image(record) for record in sorted(found, key=lambda record: record.get("CreationDate", ""), reverse=True)
+            image_of(record)
+            for record in sorted(found, key=lambda record: record.get("CreationDate", ""), reverse=True)
         ]
 
     def _record(self, image_id: str) -> Mapping[str, Any] | None:
@@ -135,19 +136,19 @@ class AwsImages:
         return self._session.client("ec2")
 
 
-def _image(record: Mapping[str, Any]) -> Image:
-    tags = _tags(record)
+def image_of(record: Mapping[str, Any]) -> Image:
+    tags = tags_of(record)
     version = Version(tags.get(naming.VERSION) or record.get("Name") or record["ImageId"], tags.get(naming.COMMIT, ""))
     created = record.get("CreationDate")
     at = datetime.fromisoformat(created.replace("Z", "+00:00")) if created else None
     return Image(record["ImageId"], version, tags.get(naming.FINGERPRINT, ""), record["State"], at)
 
 
-def _tags(record: Mapping[str, Any]) -> dict[str, str]:
+def tags_of(record: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in record.get("Tags") or ()}
 
 
-def _snapshots(record: Mapping[str, Any]) -> list[str]:
+def snapshots_of(record: Mapping[str, Any]) -> list[str]:
     disks = (mapping.get("Ebs", {}) for mapping in record.get("BlockDeviceMappings") or ())
     return [disk["SnapshotId"] for disk in disks if disk.get("SnapshotId")]
 

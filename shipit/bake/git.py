@@ -16,6 +16,7 @@ from shipit.model import Version
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HEAD = re.compile(r"(HEAD|@)([~^].*)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _GITLINK = b"160000"
 
 
@@ -35,7 +36,8 @@ class Repository:
         self._require_repository()
         candidates = (ref,) if _HEAD.fullmatch(ref) else (ref, f"refs/remotes/origin/{ref}")
         commits = (self._try("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in candidates)
-        commit = next(filter(None, commits), None)
+        # `^v1` is answered with `^<commit>`: everything but that commit.
+        commit = next((found for found in commits if found and _COMMIT.fullmatch(found)), None)
         if commit is None:
             raise self._unknown(ref)
         return Version(self._lasting_name(commit) if _HEAD.fullmatch(ref) else ref, commit)
@@ -75,6 +77,15 @@ class Repository:
             notes.append(f"submodules are not part of the archive: {names}")
         return notes
 
+    def names(self) -> list[str]:
+        """Branches and tags of this clone."""
+        found = self._try("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/tags")
+        return (found or "").splitlines()
+
+    def is_shallow(self) -> bool:
+        """Whether the clone lacks a part of the history, and so perhaps the commit that somebody names."""
+        return self._try("rev-parse", "--is-shallow-repository") == "true"
+
     def _prefix(self) -> str:
         return (self._try("rev-parse", "--show-prefix") or "").rstrip("/")
 
@@ -89,11 +100,8 @@ class Repository:
             raise UsageError(f"no usable git repository at {self.folder}", why[0] if why else "", hint)
 
     def _unknown(self, ref: str) -> UsageError:
-        shallow = self._try("rev-parse", "--is-shallow-repository") == "true"
-        names = (
-            self._try("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/tags") or ""
-        ).splitlines()
-        close = difflib.get_close_matches(ref, names, n=3)
+        shallow = self.is_shallow()
+        close = difflib.get_close_matches(ref, self.names(), n=3)
         why = "this clone is shallow: it does not have the whole history" if shallow else ""
         why = why or (f"similar: {', '.join(close)}" if close else "no tag, branch or commit here has that name")
         hint = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import Mapping
 
@@ -16,6 +17,8 @@ _PEOPLE = (
     "CIRCLE_USERNAME",
 )
 _PAGES = ("SHIPIT_WHERE", "CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL")
+# `https://user:token@host/`: what is written into the history is read by many.
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 
 
 def who(environ: Mapping[str, str]) -> str:
@@ -29,7 +32,8 @@ def where(environ: Mapping[str, str]) -> str:
     if environ.get("GITHUB_RUN_ID") and environ.get("GITHUB_REPOSITORY"):
         server = environ.get("GITHUB_SERVER_URL", "https://github.com")
         return f"{server}/{environ['GITHUB_REPOSITORY']}/actions/runs/{environ['GITHUB_RUN_ID']}"
-    return next((environ[key] for key in _PAGES if environ.get(key)), "") or socket.gethostname()
+    page = next((environ[key] for key in _PAGES if environ.get(key)), "")
+    return _PASSWORD.sub("//", page) or socket.gethostname()
 
 
 def _login() -> str:
