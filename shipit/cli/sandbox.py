@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shipit.cli import chaos
 from shipit.cli.common import Format, Output
 from shipit.errors import UsageError
 
@@ -15,8 +18,16 @@ if TYPE_CHECKING:
     from shipit.sandbox.tally import Second
 
 app = typer.Typer(help="A local AWS with real instances, a real load balancer and real images.", no_args_is_help=True)
+app.add_typer(chaos.app, name="chaos")
 
 Name = Annotated[str, typer.Option("--name", envvar="SHIPIT_SANDBOX", help="Which sandbox; several can be up at once.")]
+
+
+def _a_number(value: float) -> float:
+    """Raises for `nan`, which is neither below a minimum nor above a maximum."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a number")
+    return value
 
 
 @app.command()
@@ -73,8 +84,8 @@ def env(name: Name = "default") -> None:
 
 @app.command()
 def load(
-    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Requests per second.")] = 100,
-    seconds: Annotated[float, typer.Option(min=0.1, max=86400, help="How long.")] = 10,
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, callback=_a_number, help="Requests per second.")] = 100,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86400, callback=_a_number, help="How long.")] = 10,
     path: Annotated[str, typer.Option(help="Path to request.")] = "/",
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="`Name: value`, may be repeated.", show_default=False)
@@ -89,8 +100,9 @@ def load(
     from shipit.sandbox.load import as_text, run_load
 
     headers = dict(_header(text) for text in header or [])
-    if not path.startswith("/") or any(ord(letter) < 33 for letter in path):
-        raise UsageError(f"{path!r} is not a path", "it must begin with / and have no blanks", "--path /healthz")
+    if not re.fullmatch(r"/[!-~]*", path):
+        why = "it must begin with / and have no blanks, nor letters beyond ASCII: they are written like %C3%A9"
+        raise UsageError(f"{path!r} is not a path", why, "--path /healthz")
     url = lifecycle.status(name)["front_door_url"]
     live = _tell_second if output is Format.HUMAN and sys.stderr.isatty() else None
     report = run_load(url, rate, seconds, path=path, headers=headers, watch=live)
@@ -99,12 +111,12 @@ def load(
 
 
 def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip() or any(ord(letter) < 32 for letter in text):
-        raise UsageError(
-            f"{text!r} is not a header", "it has no colon, or holds control characters", "-H 'Name: value'"
-        )
-    return name.strip(), value.strip()
+    # RFC 9110, section 5: the name is a token, the value what Latin-1 has.
+    found = re.fullmatch(r"\s*([!#$%&'*+.^_`|~\w-]+)\s*:([ -~\xa0-\xff]*)", text, re.ASCII)
+    if found is None:
+        why = "it has no colon, or letters that no header can have"
+        raise UsageError(f"{text!r} is not a header", why, "-H 'Name: value'")
+    return found[1], found[2].strip()
 
 
 def _tell_second(second: Second) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from shipit.sandbox.haproxy import GROUP_SLOTS, LISTENER_SLOTS, Haproxy, HaproxyError
@@ -36,6 +37,7 @@ class HaproxyBalancer:
         self._pools: dict[str, Pool] = {}
         self._free_backends = [f"g{number}" for number in reversed(range(GROUP_SLOTS))]
         self._routes_file = state_dir / "routes.lua"
+        self._fails: Callable[[str], bool] = lambda _: False
         self._loop = Loop()
         self._haproxy = Haproxy(state_dir, listener_ports or ())
         self._servers = Servers(self._haproxy.socket)
@@ -113,6 +115,10 @@ class HaproxyBalancer:
         with self._lock:
             slot = self._slots.get(listener_arn)
             return None if slot is None else f"http://127.0.0.1:{self._haproxy.ports[slot]}"
+
+    def meddle(self, fails: Callable[[str], bool]) -> None:
+        """For checks that begin from now on."""
+        self._fails = fails
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """What targets answered, by group. Answers of the balancer itself (502, 503, 504) are not among them."""
@@ -205,8 +211,9 @@ class HaproxyBalancer:
                 member.forget_checks()
             elif member.checks is None:
                 report = self._reporter(pool, member)
+                fails = partial(self._fails, pool.group.arn)
                 member.checks = self._loop.spawn(
-                    check_forever(member.target, pool.group.check, member.progress, report)
+                    check_forever(member.target, pool.group.check, member.progress, report, fails)
                 )
         changes = list(pool.changes())
         if not changes:

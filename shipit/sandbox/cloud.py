@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Network
@@ -13,6 +14,7 @@ from shipit.sandbox import ec2, elbv2
 from shipit.sandbox.api import Api, Call
 from shipit.sandbox.autoscaling import api as autoscaling_api
 from shipit.sandbox.autoscaling.service import AutoScaling
+from shipit.sandbox.chaos import Chaos
 from shipit.sandbox.inside import Inside
 from shipit.sandbox.links import Ec2Link, GroupsLink, UtcClock, endpoint
 from shipit.sandbox.patience import wait_for_named
@@ -39,14 +41,22 @@ class Cloud:
         ec2.install(self.ec2)
         self.load_balancing = elbv2.install(balancer, partial(endpoint, self.ec2), fast=fast)
         self.ec2.instances.on_change(lambda instance_id, _: self.load_balancing.instance_changed(instance_id))
-        self.auto_scaling = AutoScaling(Ec2Link(self.ec2), GroupsLink(self.load_balancing), UtcClock())
+        self._machines = machines
+        self.chaos = Chaos(self._kill)
+        balancer.meddle(self.chaos.flaps)
+        self.auto_scaling = AutoScaling(
+            Ec2Link(self.ec2, self.chaos.no_capacity), GroupsLink(self.load_balancing), UtcClock()
+        )
         autoscaling_api.install(self.auto_scaling)
         self.auto_scaling.start()
 
     def serve(self, pages: Mapping[tuple[str, str], Callable[[bytes], object]], port: int) -> tuple[Api, Server]:
         """Opens the API on loopback; `port` 0 is any free one."""
         locks = {"ec2": self.ec2.lock, "elbv2": self.load_balancing.lock}
-        api = Api(pages, locks, before=partial(wait_for_named, self.ec2), after=self._follow_stacks)
+        api = Api(
+            {**pages, **self.chaos.pages()}, locks, before=partial(wait_for_named, self.ec2), after=self._follow_stacks
+        )
+        api.around = self.chaos.around
         server = Server(api.answer, port)
         server.start()
         return api, server
@@ -66,6 +76,15 @@ class Cloud:
         """CloudFormation makes listeners and target groups without the ELBv2 API."""
         if call.service == "cloudformation" and not call.action.startswith(("Describe", "Get", "List")):
             self.load_balancing.sync()
+
+    def _kill(self, wanted: str) -> str:
+        """Ends an instance at once: by id, or `random` among those that run. Empty when there is none."""
+        running = [one.id for one in self.ec2.instances.all() if one.state == "running"]
+        chosen = random.choice(running) if wanted == "random" and running else wanted
+        if chosen not in running:
+            return ""
+        self._machines.crash(chosen)
+        return str(chosen)
 
     def _groups(self) -> list[Any]:
         return list(elbv2_backends[ec2.ACCOUNT][self.region].target_groups.values())

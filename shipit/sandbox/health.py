@@ -167,9 +167,13 @@ class Loop:
 
 
 async def check_forever(
-    target: Target, check: HealthCheck, start: Progress, report: Callable[[Progress], None]
+    target: Target,
+    check: HealthCheck,
+    start: Progress,
+    report: Callable[[Progress], None],
+    fails: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Checks at the check's own interval, counted from start to start, and reports after each."""
+    """Checks at the check's own interval, counted from start to start, and reports after each. `fails` may spoil one."""
     loop = asyncio.get_running_loop()
     due = loop.time() + random.uniform(0, FIRST_CHECK_SHARE * check.interval_seconds)
     progress = start
@@ -178,6 +182,7 @@ async def check_forever(
         if not progress.checking:
             progress = replace(progress, checking=True)
             report(progress)
-        progress = advance(progress, await probe(target, check), check)
+        outcome = TIMED_OUT if fails() else await probe(target, check)
+        progress = advance(progress, outcome, check)
         report(progress)
         due = max(due + check.interval_seconds, loop.time())

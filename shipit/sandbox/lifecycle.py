@@ -107,6 +107,11 @@ def environment(name: str = DEFAULT_NAME) -> dict[str, str]:
     }
 
 
+def ask(name: str, method: str, path: str, **fields: Any) -> Any:
+    """What a page of the sandbox answers (`/_shipit/...`). Raises `ShipitError` when it is not up."""
+    return json.loads(_call(_running(name), method, path, json.dumps(fields).encode()))
+
+
 def check_host() -> None:
     """Raises one error that names all that is missing."""
     path = f"{os.environ.get('PATH', '')}:{_EXTRA_PATH}"
@@ -222,11 +227,11 @@ def _clear(name: str) -> None:
     subprocess.run([*_daemon(name), "--clear"], check=False, stdin=subprocess.DEVNULL)
 
 
-def _call(found: State, method: str, path: str) -> bytes:
+def _call(found: State, method: str, path: str, body: bytes = b"") -> bytes:
     host = found.endpoint_url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=10)
     try:
-        connection.request(method, path, headers={"Content-Length": "0"})
+        connection.request(method, path, body, headers={"Content-Length": str(len(body))})
         return connection.getresponse().read()
     finally:
         connection.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from moto.core.exceptions import ServiceException
 
 from shipit.sandbox import launches
 from shipit.sandbox.autoscaling.seams import InvalidTemplate, LaunchError, LaunchRequest, TemplateFacts, TemplateRef
+from shipit.sandbox.chaos_faults import NO_CAPACITY
 from shipit.sandbox.ec2 import Ec2
 from shipit.sandbox.elbv2 import Endpoint, LoadBalancing
 from shipit.sandbox.instances import plain_text
@@ -19,10 +20,11 @@ _GROUP_TAG = "aws:autoscaling:groupName"
 
 
 class Ec2Link:
-    """`autoscaling.seams.Ec2`."""
+    """`autoscaling.seams.Ec2`. `no_capacity` says for which groups there is none (chaos)."""
 
-    def __init__(self, ec2: Ec2) -> None:
+    def __init__(self, ec2: Ec2, no_capacity: Callable[[str], bool] = lambda _: False) -> None:
         self._ec2 = ec2
+        self._no_capacity = no_capacity
 
     def resolve(self, template: TemplateRef) -> TemplateFacts:
         with self._ec2.lock:
@@ -48,6 +50,8 @@ class Ec2Link:
         )
 
     def launch(self, request: LaunchRequest) -> str:
+        if self._no_capacity(request.group_name):
+            raise LaunchError("InsufficientInstanceCapacity", NO_CAPACITY.format(subnet=request.subnet_id))
         tags = {_GROUP_TAG: request.group_name} | dict(request.tags)
         params: dict[str, Any] = {
             "LaunchTemplate": {"LaunchTemplateId": request.template.id, "Version": request.template.version},

@@ -6,9 +6,11 @@ link is left.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +78,12 @@ class LocalMachines:
     def stop(self, instance_id: str, *, grace_seconds: float) -> None:
         self._ssh.close(instance_id)
         self._ask({"do": "stop", "instance_id": instance_id, "grace_seconds": grace_seconds})
+
+    def crash(self, instance_id: str) -> None:
+        pid = self._running.get(instance_id)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def destroy(self, instance_id: str) -> None:
         self._ssh.close(instance_id)

@@ -39,6 +39,9 @@ class Machines(Protocol):
     def stop(self, instance_id: str, *, grace_seconds: float) -> None:
         """Ends all its processes: SIGTERM to the units, SIGKILL after the grace. Keeps the disk. Blocks until it is down."""
 
+    def crash(self, instance_id: str) -> None:
+        """Kills it as a loss of power would; `on_exit` tells. Unknown ids are fine."""
+
     def destroy(self, instance_id: str) -> None:
         """Ends it (if it still runs) and drops its disk. Unknown ids are fine."""
 
@@ -146,6 +149,9 @@ class Balancer(Protocol):
 
     def front_door(self, listener_arn: str) -> str | None:
         """URL of the listener on loopback, `http://127.0.0.1:PORT`."""
+
+    def meddle(self, fails: Callable[[str], bool]) -> None:
+        """From now on a health check of a group fails when this says so of its ARN, whatever the target answers."""
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """By target group: requests and answers by class (`requests`, `2xx`, `3xx`, `4xx`, `5xx`, `connection_errors`)."""

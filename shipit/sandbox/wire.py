@@ -6,6 +6,7 @@ take.
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -50,6 +51,14 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class NoAnswer(Exception):
+    """The connection is to be closed without an answer: when the client gives up, or after `hold_seconds`."""
+
+    def __init__(self, hold_seconds: float = 0.0) -> None:
+        super().__init__("no answer")
+        self.hold_seconds = hold_seconds
+
+
 class Server:
     """Answers requests in one thread per connection until `close`."""
 
@@ -91,7 +100,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
-        self._reply(self.answer(Request(self.command, self.path, self.headers, body)))
+        try:
+            answer = self.answer(Request(self.command, self.path, self.headers, body))
+        except NoAnswer as silence:
+            self._keep_silent(silence.hold_seconds)
+        else:
+            self._reply(answer)
 
     do_GET = do_HEAD = do_PUT = do_DELETE = do_POST  # noqa: N815 - http.server looks these names up
 
@@ -103,6 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer.body)
         self.wfile.flush()
+
+    def _keep_silent(self, hold_seconds: float) -> None:
+        self.close_connection = True
+        if hold_seconds:
+            self.connection.settimeout(hold_seconds)
+            with contextlib.suppress(OSError):
+                self.connection.recv(1)
 
     def handle_expect_100(self) -> bool:
         going_on = super().handle_expect_100()
