@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from shipit.errors import UsageError
@@ -23,6 +25,9 @@ from shipit.settings import MEANINGS, Settings
 
 DEFAULT_ENVIRONMENT = "production"
 DEEPEST = 12
+MOST_BRACKETS = 200
+MOST_COMPLAINTS = 50
+_SHAPE = "environments: {staging: {}, production: {fleet: {size: 6}}}"
 Raw = Mapping[str, Any]
 
 
@@ -38,12 +43,9 @@ class _Place:
         node: Any = self.root
         line, column = 0, 0
         for key in keys:
-            if isinstance(node, CommentedMap) and key in node:
-                line, column = node.lc.key(key)
-            elif isinstance(node, list) and isinstance(key, int) and key < len(node):
-                line, column = node.lc.item(key)  # type: ignore[attr-defined]
-            else:
+            if not _has(node, key):
                 break
+            line, column = _written_at(node, key) or (line, column)
             node = node[key]
         return f"{self.path.name}:{line + 1}:{column + 1}"
 
@@ -55,19 +57,34 @@ class _Place:
     def holds(self, *keys: object) -> bool:
         node: Any = self.root
         for key in keys:
-            inside = isinstance(node, CommentedMap) and key in node
-            if not inside and not (isinstance(node, list) and isinstance(key, int) and key < len(node)):
+            if not _has(node, key):
                 return False
             node = node[key]
         return True
 
 
-def check_config(path: Path, env: str | None, builtin: Mapping[str, Raw]) -> tuple[Settings, str]:
-    """The settings of one environment, and its name.
+def _has(node: object, key: object) -> bool:
+    if isinstance(node, list):
+        return isinstance(key, int) and key < len(node)
+    return isinstance(node, CommentedMap) and key in node
+
+
+def _written_at(node: Any, key: Any) -> tuple[int, int] | None:
+    """Line and column, from 0; None for what stands elsewhere and was merged in (`<<: *alias`), or in an ordered mapping."""
+    places = node.lc
+    try:
+        line, column = places.item(key) if isinstance(node, list) else places.key(key)
+    except (KeyError, TypeError):
+        return None
+    return line, column
+
+
+def check_config(path: Path, text: bytes, env: str | None, builtin: Mapping[str, Raw]) -> tuple[Settings, str]:
+    """The settings of one environment, and its name; `text` is what was read from the file.
 
     Raises `UsageError` that lists every complaint with line, column, key, what was expected and an example.
     """
-    root = _read(path)
+    root = _parse(path, text)
     place = _Place(path, root)
     overlays = _overlays(place)
     chosen = env or _only_environment(place, overlays)
@@ -82,21 +99,22 @@ def check_config(path: Path, env: str | None, builtin: Mapping[str, Raw]) -> tup
     return _check(place, chosen, merged), chosen
 
 
-def _read(path: Path) -> CommentedMap:
+def _parse(path: Path, text: bytes) -> CommentedMap:
     try:
-        text = path.read_text(encoding="utf-8")
-        root = YAML(typ="rt", pure=True).load(text)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}", "", "shipit init") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read", str(error)) from error
+        _refuse_brackets(path, text)
+        with warnings.catch_warnings():
+            # YAML 1.2 allows an anchor to be set anew; ruamel would tell the user about it, in words for programmers.
+            warnings.simplefilter("ignore")
+            root = YAML(typ="rt", pure=True).load(text.decode())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} cannot be read", str(error), "save it as UTF-8") from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
-        raise UsageError(f"{where}: not valid YAML", str(error.problem or error.context).splitlines()[0]) from error
+        raise _not_yaml(where, str(error.problem or error.context)) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path.name}: not valid YAML", str(error).splitlines()[0]) from error
-    _refuse_cycles(path, root, ())
+        raise _not_yaml(path.name, str(error)) from error
+    _refuse_cycles(path, root, (), {})
     if not isinstance(root, CommentedMap):
         raise UsageError(
             f"{path.name}:1:1: expected keys such as `app: hello`", f"got {type(root).__name__}", "shipit init"
@@ -104,28 +122,56 @@ def _read(path: Path) -> CommentedMap:
     return root
 
 
-def _refuse_cycles(path: Path, node: object, above: tuple[int, ...]) -> None:
-    """An alias may stand for a part that contains it; no shipit.yml means that."""
+def _refuse_brackets(path: Path, text: bytes) -> None:
+    """Thousands of open brackets would take the YAML reader minutes to refuse."""
+    if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
+        depths = accumulate((letter in b"[{") - (letter in b"]}") for letter in text)
+        if max(depths) > MOST_BRACKETS:
+            raise _not_yaml(path.name, f"more than {MOST_BRACKETS} brackets are open")
+
+
+def _not_yaml(where: str, why: str) -> UsageError:
+    return UsageError(f"{where}: not valid YAML", why.partition("\n")[0], "docs/configuration.md has an example")
+
+
+def _refuse_cycles(path: Path, node: object, above: tuple[int, ...], seen: dict[int, int]) -> None:
+    """An alias may stand for a part that contains it; no shipit.yml means that.
+
+    `seen` holds how deep each part was found: aliases of aliases can make one part appear a million times over.
+    """
+    if seen.get(id(node), -1) >= len(above):
+        return
     if id(node) in above or len(above) > DEEPEST:
         raise UsageError(
             f"{path.name}: a part of the file contains itself, or is nested too deeply", "", "write it out"
         )
     if isinstance(node, (Mapping, list)):
-        children = node.values() if isinstance(node, Mapping) else node
-        for child in children:
-            _refuse_cycles(path, child, (*above, id(node)))
+        seen[id(node)] = len(above)
+        for key, child in node.items() if isinstance(node, Mapping) else enumerate(node):
+            _refuse_tag(path, node, key, child)
+            _refuse_cycles(path, child, (*above, id(node)), seen)
+
+
+def _refuse_tag(path: Path, node: object, key: object, child: object) -> None:
+    """`!Ref x` is not the text `x`; nor is it anything else here."""
+    if isinstance(child, TaggedScalar):
+        line, column = _written_at(node, key) or (0, 0)
+        what = f"{path.name}:{line + 1}:{column + 1}: {key}: expected a value without a tag"
+        raise UsageError(
+            what, f"{child.tag.value} means nothing here", "write the value itself, in quotes if it begins with !"
+        )
 
 
 def _overlays(place: _Place) -> dict[str, Raw]:
     overlays = place.root.get("environments") or {}
     if not isinstance(overlays, Mapping):
-        raise UsageError(
-            f"{place.at('environments')}: environments: expected a name with settings below it", f"got {overlays!r}"
-        )
+        what = f"{place.at('environments')}: environments: expected a name with settings below it"
+        raise UsageError(what, f"got {_SHORT.repr(overlays)}", _SHAPE)
     for name, overlay in overlays.items():
         if overlay is not None and not isinstance(overlay, Mapping):
             where = place.at("environments", name)
-            raise UsageError(f"{where}: environments.{name}: expected settings below it", f"got {overlay!r}")
+            what = f"{where}: environments.{name}: expected settings below it"
+            raise UsageError(what, f"got {_SHORT.repr(overlay)}", _SHAPE)
     return {str(name): overlay or {} for name, overlay in overlays.items()}
 
 
@@ -150,7 +196,9 @@ def _check(place: _Place, env: str, merged: Raw) -> Settings:
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        complaints = [_complaint(place, env, detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        complaints = [_complaint(place, env, detail) for detail in details[:MOST_COMPLAINTS]]
+        complaints += [f"and {len(details) - MOST_COMPLAINTS} more"] if len(details) > MOST_COMPLAINTS else []
         what = complaints[0] if len(complaints) == 1 else "\n".join(["shipit.yml is not valid:", *complaints])
         raise UsageError(what, "", "docs/configuration.md lists every key") from error
 
@@ -201,7 +249,21 @@ _KINDS = {
 
 def _got(value: object) -> str:
     """The value, cut short: a file of a few lines can stand for gigabytes."""
-    return "" if isinstance(value, (Mapping, BaseModel)) or value is None else f" (got {reprlib.repr(value)})"
+    return "" if isinstance(value, (Mapping, BaseModel)) or value is None else f" (got {_SHORT.repr(value)})"
+
+
+class _Short(reprlib.Repr):
+    """Cuts ruamel's lists and mappings short as well: reprlib goes by the name of the type."""
+
+    repr_CommentedSeq = reprlib.Repr.repr_list  # noqa: N815
+    repr_CommentedMap = repr_CommentedOrderedMap = reprlib.Repr.repr_dict  # noqa: N815
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxdict = 2, 4, 4
+
+
+_SHORT = _Short()
 
 
 def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:

@@ -25,6 +25,7 @@ FILE_NAME = "shipit.yml"
 _RULES = ("settings.py", "checked.py", "schedule.py")
 _SECTION = "section"
 KEPT_FILES = 32
+LARGEST_BYTES = 1_000_000
 
 
 class Values(SimpleNamespace):
@@ -53,7 +54,8 @@ def find_config(start: Path) -> Path:
         if (folder / ".git").exists():
             break
     what = f"no {FILE_NAME} in {start} or above it"
-    raise UsageError(what, "", f"write one with `shipit init`, or name it: --config PATH/{FILE_NAME}")
+    why = "it says what to release, and where"
+    raise UsageError(what, why, f"write one with `shipit init`, or name it: --config PATH/{FILE_NAME}")
 
 
 def load_config(path: Path, env: str | None = None, builtin: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
@@ -63,12 +65,13 @@ def load_config(path: Path, env: str | None = None, builtin: Mapping[str, Mappin
     environments that need no entry in the file; the file's own entry is laid over them.
     Raises `UsageError` that lists every complaint with line, column, key, what was expected and an example.
     """
-    kept = _cache_file(_read(path), path, env, builtin or {})
+    text = _read(path)
+    kept = _cache_file(text, path, env, builtin or {})
     found = _recall(kept)
     if found is None:
         from shipit.checked import check_config
 
-        settings, chosen = check_config(path, env, builtin or {})
+        settings, chosen = check_config(path, text, env, builtin or {})
         found = {"env": chosen, "settings": _encoded(settings)}
         _keep(kept, found)
     return Config(cast("Settings", _decoded(found["settings"])), found["env"], path.parent.resolve(), path)
@@ -82,12 +85,22 @@ def as_document(values: object) -> Any:
 
 
 def _read(path: Path) -> bytes:
+    """What is no file is not opened: a pipe would wait for its writer, and a device may never end."""
+    name = f"--config PATH/{FILE_NAME}"
     try:
-        return path.read_bytes()
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} cannot be read", "it is a folder, a pipe or a device, not a file", name)
+        with path.open("rb") as file:
+            text = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no file {path}", "", "shipit init") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read", str(error)) from error
+        raise UsageError(
+            f"there is no file {path}", "shipit.yml says what to release, and where", "shipit init"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read", str(error), name) from error
+    if len(text) > LARGEST_BYTES:
+        raise UsageError(f"{path} is too large", f"no {FILE_NAME} has more than {LARGEST_BYTES} bytes", name)
+    return text
 
 
 def _cache_file(text: bytes, path: Path, env: str | None, builtin: Mapping[str, Any]) -> Path:

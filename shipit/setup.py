@@ -19,7 +19,7 @@ def write_config(folder: Path, app: str | None) -> Path:
     """Writes shipit.yml for an app of that name (the folder's by default). Raises `UsageError` when there is one."""
     target = folder / FILE_NAME
     name = _app_name(app, folder)
-    text = data_path("templates", "init.yml").read_text().replace("APP_NAME", name)
+    text = data_path("templates", "init.yml").read_text().replace("APP_NAME", _as_yaml(name))
     _write_new(target, text)
     return target
 
@@ -44,6 +44,11 @@ def _app_name(app: str | None, folder: Path) -> str:
         return app
     name = naming.slug(folder.resolve().name).lstrip("-0123456789")[:31].rstrip("-")
     return name or "app"
+
+
+def _as_yaml(name: str) -> str:
+    """A name that YAML, of this version or an earlier one, would read as something else stands in quotes."""
+    return f'"{name}"' if name in ("null", "true", "false", "yes", "no", "on", "off", "y", "n") else name
 
 
 def _write_new(target: Path, text: str) -> None:

@@ -16,8 +16,9 @@ import typer
 from shipit.errors import UsageError
 
 if TYPE_CHECKING:
+    from shipit.clock import SystemClock
     from shipit.events import Ended, Listener
-    from shipit.wiring import Shop, SystemClock
+    from shipit.wiring import Shop
 
 
 class Format(StrEnum):
@@ -44,10 +45,16 @@ Canary = Annotated[
 ]
 
 
+# Parts of the shop that a launch needs.
+LAUNCHED = ("traffic", "launch_digest")
+
+
 def shop_for(hear: Listener, env: str | None, config: Path | None, profile: str | None = None) -> Shop:
     """The shop that a command works in; from here on, SIGINT and SIGTERM stop it between two steps."""
-    from shipit.wiring import SystemClock, open_shop
+    from shipit.clock import SystemClock
+    from shipit.wiring import open_shop
 
+    check_given(env=env, profile=profile)
     clock = SystemClock()
     stop_on_signals(clock)
     return open_shop(hear, clock, env=env, path=config, profile=profile)
@@ -82,6 +89,26 @@ def check_wanted(ref: str | None, image: str | None, canary: str | None, command
         raise UsageError("give a version or --image", why, f"shipit {command} v42")
     if image is not None and not re.fullmatch(r"ami-[0-9a-f]+", image):
         raise UsageError(f"{image!r} is not the id of an AMI", "it begins with ami-", "shipit status lists images")
+
+
+def check_given(**options: str | None) -> None:
+    """Raises `UsageError` for an option that is there but empty: meaning the default by it is a guess.
+
+    `--env "$TARGET"` with an unset variable would go to another environment than its author had in mind.
+    """
+    for name, text in options.items():
+        if text is not None and not text.strip():
+            raise UsageError(f"--{name} is empty", "is the variable set that it comes from?", f"leave --{name} out")
+
+
+def check_here(shop: Shop, ref: str | None, *parts: str) -> None:
+    """Raises for what is wrong on this machine before AWS is asked: the version, and `parts` of the shop, such as a listener
+    that is not named or a file that is not there.
+    """
+    if ref is not None:
+        shop.repository.resolve(ref)
+    for part in parts:
+        getattr(shop, part)
 
 
 def confirm(question: str, yes: bool) -> None:

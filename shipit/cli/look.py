@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated
 
@@ -70,6 +71,10 @@ def logs(
     """What instances printed on their consoles: boot, user data, the app."""
     from shipit.aws.console import console_text
 
+    if instance is not None and not re.fullmatch(r"i-[0-9a-f]+", instance):
+        raise UsageError(
+            f"{instance!r} is not the id of an instance", "it begins with i-", "shipit logs i-0123456789abcdef0"
+        )
     shop = shop_for(lambda event: None, env, config, profile)
     observed = shop.engine.look()
     known = [i.id for fleet in observed.fleets.values() for i in fleet.instances]

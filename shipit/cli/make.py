@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from shipit.cli.common import (
+    LAUNCHED,
     Canary,
     ConfigPath,
     Env,
@@ -16,6 +17,7 @@ from shipit.cli.common import (
     Profile,
     Ref,
     Verbose,
+    check_here,
     check_wanted,
     finish,
     shop_for,
@@ -39,9 +41,18 @@ def init(
     """Write a shipit.yml to start from; never over an existing one."""
     from shipit.setup import copy_packer_template, write_config
 
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", "", f"mkdir {folder}")
+    if not _is_folder(folder):
+        raise UsageError(
+            f"there is no folder {str(folder)!r}", "shipit.yml goes into the folder of an app", f"mkdir {folder}"
+        )
     typer.echo(f"wrote {copy_packer_template(folder) if packer else write_config(folder, name)}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def bake(
@@ -56,7 +67,11 @@ def bake(
     from shipit import operations
     from shipit.cli.output import listener_for
 
-    finish(operations.bake(shop_for(listener_for(output, verbose=verbose), env, config, profile), ref))
+    shop = shop_for(listener_for(output, verbose=verbose), env, config, profile)
+    check_here(shop, ref)
+    # Made before the bake begins, so that a profile or an endpoint that cannot be is a usage error, not a failed bake.
+    shop.session.client("ec2")
+    finish(operations.bake(shop, ref))
 
 
 def plan(
@@ -70,10 +85,11 @@ def plan(
 ) -> None:
     """Show the steps that a release would take; change nothing."""
     from shipit import operations
+    from shipit.choice import Wanted
     from shipit.cli.documents import plan_document, plan_text
 
     check_wanted(ref, image, canary, "plan")
-
     shop = shop_for(lambda event: None, env, config, profile)
-    goal, steps = operations.plan(shop, operations.Wanted(ref, image, canary))
+    check_here(shop, ref, *LAUNCHED)
+    goal, steps = operations.plan(shop, Wanted(ref, image, canary))
     typer.echo(plan_document(goal, steps) if output is Format.JSON else plan_text(goal, steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from datetime import datetime
@@ -13,8 +14,11 @@ from shipit.cli.common import Format
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shipit.events import BakeLine, Ended, Listener, Note, Progress, Shifted, Started, StepBegan
+    from shipit.events import BakeLine, Ended, Listener, Note, Progress, Shifted, Started, Steered, StepBegan
 
+LONGEST_LINE = 2000
+# C0 but for the tab, DEL, C1, what turns the direction of writing, and halves of surrogate pairs.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
 
@@ -32,9 +36,26 @@ def listener_for(format_: Format, *, verbose: bool = False) -> Listener:
     return Lines(verbose=verbose, groups=os.environ.get("GITHUB_ACTIONS") == "true").hear
 
 
+def printable(text: str) -> str:
+    """The text without what would steer the terminal that shows it, and with lines that a person can read to their end.
+
+    A complaint repeats what it complains about: a name with escape codes, or one that is a hundred thousand letters long.
+    """
+    return "\n".join(_shortened(_CONTROL.sub(_escaped, line)) for line in text.split("\n"))
+
+
 def share_text(shares: Mapping[str, float]) -> str:
     """`v1 95 %, v2 5 %`."""
     return ", ".join(f"{version} {percent:g} %" for version, percent in shares.items()) or "nothing"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _shortened(line: str) -> str:
+    spare = len(line) - LONGEST_LINE
+    return line if spare <= 0 else f"{line[: LONGEST_LINE // 2]} [… {spare} letters …] {line[-LONGEST_LINE // 2 :]}"
 
 
 def _print_json(event: Any) -> None:
@@ -65,7 +86,7 @@ class Lines:
             self._transient = False
         self._began = self._began or at
         seconds = (at - self._began).total_seconds()
-        line = f"{seconds:7.1f}s {mark} {text}"
+        line = f"{seconds:7.1f}s {mark} {printable(text)}"
         print(paint(line, colour) if colour else line, flush=True)
 
     def _started(self, event: Started) -> None:
@@ -99,6 +120,9 @@ class Lines:
     def _shifted(self, event: Shifted) -> None:
         self._say(event.at, "→", f"traffic: {share_text(event.split)}", "cyan")
 
+    def _steered(self, event: Steered) -> None:
+        self._say(event.at, "✎", f"{event.command}: {event.order}", "bold")
+
     def _note(self, event: Note) -> None:
         self._say(event.at, "!", event.text, "yellow")
 
@@ -108,7 +132,7 @@ class Lines:
         text = f"{event.command} {event.version}: {event.ending.value} after {event.seconds:.1f} s"
         self._say(event.at, mark, text, colour)
         if event.reason:
-            print(f"  {'result' if good else 'why'}: {event.reason}")
+            print(f"  {'result' if good else 'why'}: {printable(event.reason)}")
         phases = "  ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in event.phases if phase.seconds >= 0.05)
         if phases:
             print(f"  time: {phases}")
