@@ -2,133 +2,215 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec, cast
 
-from shipit import naming
-from shipit.errors import Refused, ShipitError, Stopped, UsageError
-from shipit.events import Ended, Note, Started
-from shipit.model import Ending, Image, Observed, Version
-from shipit.release.goal import Goal, Target, release_goal, rollback_goal, rollback_targets, serving_goal
-from shipit.release.outcome import Outcome, shares
+from shipit.choice import Manner, Wanted, goal_of_release, goal_of_rollback, goal_to_resume, version_and_image
+from shipit.errors import Held, Interrupted, LeaseLost, Recalled, Refused, ShipitError, Stopped, UsageError
+from shipit.events import Ended, Started
+from shipit.model import Ending, Observed, Verdict, Version
+from shipit.release.goal import (
+    Goal,
+    abort_goal,
+    serving_goal,
+)
+from shipit.release.guard import refuse_old_drift
+from shipit.release.outcome import Outcome
 from shipit.release.plan import Plan
-from shipit.schedule import parse_schedule
-from shipit.value import value
+from shipit.reporting import end, end_refused, last_look, note, start
+from shipit.standing import Orders, Standing
+from shipit.tenure import OURS, Patience, call_off, take, take_after
 from shipit.wiring import Shop
 
 # Commands that have the time, and the permissions, to sweep up after those that were killed.
 SWEEPING = frozenset({"release", "stage", "retire"})
+FREEZABLE = frozenset({"release", "stage", "resume"})
+NOTHING = "nothing was under way; what was left over is tidied up"
+Choice = Callable[[Observed, Standing], Goal]
+P = ParamSpec("P")
 
 
-@value()
-class Wanted:
-    """What to release: a git ref to bake, or an image that exists. `schedule` None means that of shipit.yml."""
+def _or_refused(command: str) -> Callable[[Callable[P, Ended]], Callable[P, Ended]]:
+    """What goes wrong before anything was begun is an ending like any other, so that whoever reads events reads one."""
 
-    ref: str | None = None
-    image_id: str | None = None
-    schedule: str | None = None
-    staged: bool = False
+    def around(act: Callable[P, Ended]) -> Callable[P, Ended]:
+        @wraps(act)
+        def told(*given: P.args, **named: P.kwargs) -> Ended:
+            shop = cast(Shop, given[0])
+            try:
+                shop.session.require_account(shop.config.settings.account)
+                return act(*given, **named)
+            except (UsageError, Interrupted):
+                raise
+            except ShipitError as error:
+                return end_refused(shop, command, Version(""), error)
+
+        return told
+
+    return around
 
 
-def release(shop: Shop, wanted: Wanted) -> Ended:
+@_or_refused("release")
+def release(shop: Shop, wanted: Wanted, manner: Manner) -> Ended:
     """Makes the version serve; or, `staged`, makes its fleet ready without giving it a share."""
-    command = "stage" if wanted.staged else "release"
-    return _reported(shop, command, lambda seen: _release_goal(shop, wanted, seen), patient=False)
+    version, image = version_and_image(shop, wanted)
+
+    def choose(seen: Observed, _: Standing) -> Goal:
+        return goal_of_release(shop, wanted, version, image, seen)
+
+    return _under_lease(shop, "stage" if wanted.staged else "release", version, choose, manner)
 
 
-def rollback(shop: Shop, to: str | None) -> Ended:
-    """Makes an earlier version serve again."""
-    return _reported(shop, "rollback", lambda seen: _rollback_goal(shop, to, seen), patient=False)
-
-
-def retire(shop: Shop) -> Ended:
+@_or_refused("retire")
+def retire(shop: Shop, manner: Manner) -> Ended:
     """Deletes the parked fleets now, which gives up the instant way back."""
+    return _under_lease(shop, "retire", Version(""), lambda seen, _: serving_goal(seen, retire_parked=True), manner)
 
-    return _reported(shop, "retire", lambda seen: serving_goal(seen, retire_parked=True), patient=True)
+
+@_or_refused("resume")
+def resume(shop: Shop, manner: Manner, orders: Orders | None = None) -> Ended:
+    """Goes on with what was stopped or killed: from what was written down, else from what the listener shows.
+
+    `orders` take the place of those that stood when it ended.
+    """
+    aim = shop.record.read().aim
+    version = aim.version if aim else Version("")
+
+    def choose(seen: Observed, standing: Standing) -> Goal:
+        return replace(goal_to_resume(shop, seen, standing), orders=shop.lease.orders())
+
+    return _under_lease(shop, "resume", version, choose, manner, orders)
+
+
+@_or_refused("rollback")
+def rollback(shop: Shop, to: str | None) -> Ended:
+    """Makes an earlier version serve again. Asks nobody first: a flip is one write, and who is at it is told afterwards.
+    Where the fleet has to be launched first, or to be health checked, whoever is at it is told first, and waited for.
+    """
+    seen = shop.engine.look()
+    goal = goal_of_rollback(shop, to, seen)
+    fleet = seen.fleets.get(goal.fleet or "")
+    if fleet is not None and fleet.desired > 0 and fleet.name in {*seen.split.weights, seen.route.preview}:
+        started = start(shop, "rollback", goal.version, goal.fleet or "")
+        return _run(shop, started, goal, seen, before_tidying=_calling_off(shop, started, goal))
+    _take_for_launch(shop, goal)
+    seen = shop.engine.look()
+    try:
+        goal = goal_of_rollback(shop, to, seen)
+    except ShipitError:
+        _free(shop, keep_aim=True)
+        raise
+    return _run(shop, start(shop, "rollback", goal.version, goal.fleet or ""), goal, seen)
+
+
+def _take_for_launch(shop: Shop, goal: Goal) -> None:
+    """A rollback that launches takes minutes: it does so alone, as long as the record can be reached."""
+    try:
+        take_after(shop, "rollback", goal)
+    except (Held, Interrupted):
+        raise
+    except ShipitError as error:
+        note(shop, f"the record could not be reached, going on without it: {error.what} ({error.why})")
+
+
+@_or_refused("abort")
+def abort(shop: Shop) -> Ended:
+    """Sends everything back to what served before the release that is under way, whoever runs it, or nobody any more."""
+    seen = shop.engine.look()
+    goal = abort_goal(seen, _standing(shop).aim)
+    started = start(shop, "abort", goal.version, goal.fleet or "")
+    return _run(shop, started, goal, seen, before_tidying=_calling_off(shop, started, goal), patient=True)
 
 
 def bake(shop: Shop, ref: str) -> Ended:
     """Makes the image of a version, or finds it."""
     shop.session.require_account(shop.config.settings.account)
     version = shop.repository.resolve(ref)
-    started = _start(shop, "bake", version)
+    started = start(shop, "bake", version)
     try:
         image = shop.baker.bake(version)
-    except Stopped:
+    except (UsageError, Refused, Interrupted):
         raise
     except ShipitError as error:
-        return _end(
-            shop, started, Ending.FAILED_CLEAN, f"{error.what}: {error.why}" if error.why else error.what, error.next
-        )
-    return _end(shop, started, Ending.SUCCEEDED, image.id)
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        return end(shop, started, Outcome(Ending.FAILED_CLEAN, None, why, error.next))
+    return end(shop, started, Outcome(Ending.SUCCEEDED, None, image.id))
 
 
 def plan(shop: Shop, wanted: Wanted) -> tuple[Goal, Plan]:
     """The steps that a release would take; changes nothing."""
+    version, image = version_and_image(shop, wanted)
     seen = shop.engine.look()
-    goal = _release_goal(shop, wanted, seen)
+    goal = goal_of_release(shop, wanted, version, image, seen)
     return goal, shop.engine.plan(goal, shop.engine.observer.deepened(seen, [goal.fleet] if goal.fleet else []))
 
 
-def way_back(shop: Shop, observed: Observed) -> Sequence[Target]:
-    """The versions that a rollback can go to, the default one first."""
-    return rollback_targets(observed, shop.images.all())
-
-
-def _release_goal(shop: Shop, wanted: Wanted, seen: Observed) -> Goal:
-    version, image = _version_and_image(shop, wanted)
-    goal = release_goal(version, image, shop.launch_digest, seen, _new_name(shop))
-    schedule = wanted.schedule or shop.config.settings.traffic.schedule
-    return replace(goal, stages=parse_schedule(schedule), staged=wanted.staged)
-
-
-def _version_and_image(shop: Shop, wanted: Wanted) -> tuple[Version, Image | None]:
-    if wanted.image_id:
-        image = shop.images.by_id(wanted.image_id)
-        if image is None:
-            raise UsageError(
-                f"there is no image {wanted.image_id}", "EC2 does not know it in this region", "shipit status"
-            )
-        return image.version, image
-    if not wanted.ref:
-        raise UsageError("nothing to release", "neither a version nor --image is given", "shipit release v42")
-    version = shop.repository.resolve(wanted.ref)
-    return version, shop.baker.find(version)
-
-
-def _rollback_goal(shop: Shop, to: str | None, seen: Observed) -> Goal:
-    """Images are only looked up when no fleet is the answer: a rollback must be quick and need few permissions."""
-    name, digest = _new_name(shop), shop.launch_digest
+def _standing(shop: Shop) -> Standing:
+    """What is written down, or nothing where it cannot be read: neither abort nor rollback needs it."""
     try:
-        return rollback_goal(seen, rollback_targets(seen), to, digest, name)
-    except ShipitError:
-        return rollback_goal(seen, way_back(shop, seen), to, digest, name)
+        return shop.record.read()
+    except Interrupted:
+        raise
+    except ShipitError as error:
+        note(shop, f"the record cannot be read, going on without it: {error.what} ({error.why})")
+        return Standing()
 
 
-def _new_name(shop: Shop) -> str:
-    return naming.fleet_name(shop.config.app, shop.config.env, os.urandom(8).hex())
+def _under_lease(
+    shop: Shop, command: str, version: Version, choose: Choice, manner: Manner, orders: Orders | None = None
+) -> Ended:
+    """Takes the lease, chooses the goal, goes for it, and gives the lease back; refused, it has touched nothing."""
+    keeps = command == "resume"
+    recall = shop.record.read().orders.recall
+    try:
+        standing = take(shop, command, version, Patience(manner.wait_seconds, keeps), keep_orders=keeps)
+    except Held as held:
+        return end_refused(shop, command, version, held)
+    if orders is not None:
+        shop.lease.adopt(orders)
+    try:
+        seen, goal = _chosen(shop, command, choose, standing, manner, recall)
+    except Recalled as recalled:
+        _free(shop, keep_aim=True)
+        return end_refused(shop, command, version, recalled)
+    except (UsageError, Interrupted):
+        _free(shop, keep_aim=True)
+        raise
+    except ShipitError as error:
+        _free(shop, keep_aim=True)
+        return end_refused(shop, command, version, error)
+    version = version if version.name else goal.version
+    idle = command == "resume" and standing.aim is None and len(seen.split.serving) < 2
+    started = start(shop, command, version, goal.fleet or "")
+    return _run(shop, started, goal, seen, patient=goal.retire_parked, remark=NOTHING if idle else "")
 
 
-def _reported(shop: Shop, command: str, choose: Callable[[Observed], Goal], *, patient: bool) -> Ended:
-    """Chooses the goal, goes for it, tells and records how it ended."""
-    shop.session.require_account(shop.config.settings.account)
+def _chosen(
+    shop: Shop, command: str, choose: Choice, standing: Standing, manner: Manner, recall: str | None
+) -> tuple[Observed, Goal]:
+    shop.lease.despite_freeze = manner.despite_freeze
+    if standing.freeze and command in FREEZABLE and not manner.despite_freeze:
+        freeze = standing.freeze
+        why = f"{freeze.who} said so at {freeze.at:%Y-%m-%d %H:%M} UTC: {freeze.reason}"
+        raise Refused(f"{shop.config.app} in {shop.config.env} is frozen", why, "shipit unfreeze, or --despite-freeze")
+    # First: a split that differs from what was written is as young as this look.
+    shop.engine.observer.recall(standing.written)
     seen = shop.engine.look()
-    goal = choose(seen)
+    # With nothing to go on with, resume moves no traffic. And one who was called off and died could not write down any more
+    # where traffic was sent then.
+    goes_on = command != "resume" or standing.aim is not None
+    sent_home = recall is not None and seen.split.percent(recall) == 100
+    if goes_on and not sent_home and not manner.accept_drift:
+        refuse_old_drift(standing.written, seen)
+    goal = choose(seen, standing)
     if command in SWEEPING:
         goal = replace(goal, discard=goal.discard | _strays(shop))
-    started = _start(shop, command, goal.version, goal.fleet or "")
-    try:
-        outcome = shop.engine.run(goal, seen, patient=patient)
-    except Refused as refused:
-        outcome = Outcome(Ending.REFUSED, seen, f"{refused.what}: {refused.why}", refused.next)
-    except Stopped as stopped:
-        _end_stopped(shop, started, stopped)
-        raise
-    if outcome.ending is Ending.SUCCEEDED and command in ("release", "rollback"):
-        outcome = replace(outcome, next=outcome.next or _undo(outcome.observed))
-    return _end(shop, started, outcome.ending, outcome.reason, outcome.next, outcome)
+    if command != "resume":
+        goal = replace(goal, keep_failed=manner.keep_failed, auto_rollback=manner.auto_rollback)
+    return seen, goal
 
 
 def _strays(shop: Shop) -> frozenset[str]:
@@ -137,65 +219,61 @@ def _strays(shop: Shop) -> frozenset[str]:
     return frozenset(shop.fleets.strays(shop.clock.now() - patience))
 
 
+def _tidy(_: Observed) -> Verdict:
+    return OURS
+
+
+def _calling_off(shop: Shop, started: Started, goal: Goal) -> Callable[[Observed], Verdict]:
+    return lambda observed: call_off(shop, started, goal)
+
+
+def _run(
+    shop: Shop,
+    started: Started,
+    goal: Goal,
+    seen: Observed,
+    *,
+    patient: bool = False,
+    before_tidying: Callable[[Observed], Verdict] = _tidy,
+    remark: str = "",
+) -> Ended:
+    """Goes for the goal; tells and writes down how it ended, and gives the lease back, whatever happens."""
+    try:
+        outcome = shop.engine.run(goal, seen, patient=patient, before_tidying=before_tidying)
+    except Stopped as stopped:
+        _end_stopped(shop, started, stopped)
+        raise
+    except (LeaseLost, Refused) as refused:
+        shop.clock.watch = lambda: None
+        outcome = last_look(shop, Ending.REFUSED, refused)
+    except Interrupted:
+        raise
+    except ShipitError as error:
+        outcome = last_look(shop, Ending.FAILED_DIRTY, error, "shipit status; then shipit resume")
+    if outcome.ending is Ending.SUCCEEDED and remark:
+        outcome = replace(outcome, reason=remark)
+    _free(shop, keep_aim=outcome.ending not in (Ending.SUCCEEDED, Ending.FAILED_CLEAN))
+    return end(shop, started, outcome)
+
+
+def _free(shop: Shop, *, keep_aim: bool) -> None:
+    try:
+        shop.lease.free(shop.lease.aim if keep_aim else None)
+    except Interrupted:
+        raise
+    except ShipitError as error:
+        note(
+            shop,
+            f"the lease was not given back and ends by itself: {error.what} ({error.why}); where that leaves an older split "
+            "written down, the next command is told so: shipit resume --accept-drift",
+        )
+
+
 def _end_stopped(shop: Shop, started: Started, stopped: Stopped) -> None:
     """A stopped command waits for somebody who goes on or goes back; who serves now is said before the process ends."""
     shop.clock.resume()
-    ways = f"go on: shipit {started.command} {started.version}; go back: shipit rollback"
-    try:
-        outcome = Outcome(Ending.WAITING, shop.engine.look())
-    except ShipitError:
-        outcome = None
-    _end(shop, started, Ending.WAITING, stopped.what, ways, outcome)
+    again = "shipit resume" if shop.lease.written_down else f"shipit {started.command} {started.version}".strip()
+    _free(shop, keep_aim=True)
+    outcome = last_look(shop, Ending.WAITING, stopped, f"go on: {again}; send traffic home: shipit abort")
+    end(shop, started, outcome)
     stopped.told = True
-
-
-def _undo(observed: Observed) -> str:
-    targets = rollback_targets(observed)
-    return f"to undo: shipit rollback (back to {targets[0].version.name})" if targets else ""
-
-
-def _start(shop: Shop, command: str, version: Version, fleet: str = "") -> Started:
-    event = Started(
-        at=shop.clock.now(),
-        app=shop.config.app,
-        env=shop.config.env,
-        command=command,
-        version=version.name,
-        commit=version.commit,
-        fleet=fleet,
-        who=shop.who,
-        where=shop.where,
-    )
-    shop.hear(event)
-    return event
-
-
-def _end(
-    shop: Shop, started: Started, ending: Ending, reason: str = "", next: str = "", outcome: Outcome | None = None
-) -> Ended:
-    now = shop.clock.now()
-    event = Ended(
-        at=now,
-        app=started.app,
-        env=started.env,
-        command=started.command,
-        version=started.version,
-        commit=started.commit,
-        who=started.who,
-        where=started.where,
-        ending=ending,
-        started_at=started.at,
-        seconds=round((now - started.at).total_seconds(), 3),
-        serving=shares(outcome.observed) if outcome else {},
-        reason=reason,
-        next=next,
-        phases=outcome.phases if outcome else (),
-    )
-    try:
-        shop.record.append(event)
-    except ShipitError as error:
-        shop.hear(
-            Note(at=now, app=started.app, env=started.env, text=f"history was not written: {error.what} ({error.why})")
-        )
-    shop.hear(event)
-    return event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from itertools import pairwise
@@ -19,6 +20,8 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def parse_schedule(text: str) -> tuple[Stage, ...]:
     """Stages of a schedule: shares of 0.1 to 100 percent, growing, each with an optional hold; the last is 100 %.
 
+    A hold at 100 % watches the new fleet while the old one is still whole and one write away.
+
     Raises `UsageError` with the offending part.
     """
     stages = tuple(_parse_stage(part.strip()) for part in text.split(","))
@@ -27,8 +30,6 @@ def parse_schedule(text: str) -> tuple[Stage, ...]:
             raise _bad(text, f"shares must grow, but {_share(after)} follows {_share(before)}")
     if stages[-1].percent != 100:
         raise _bad(text, f"the last stage must be 100%, not {_share(stages[-1])}")
-    if stages[-1].hold_seconds:
-        raise _bad(text, "nothing comes after 100%, so it cannot be held")
     return stages
 
 
@@ -40,6 +41,25 @@ def format_schedule(stages: tuple[Stage, ...]) -> str:
 def format_percent(percent: Fraction) -> str:
     """`5`, `0.1`, `33.3`: at most one digit after the point, as the schedule takes it."""
     return f"{float(percent):.1f}".removesuffix(".0")
+
+
+def parse_percent(text: str) -> Fraction:
+    """`25` or `25%` or `0.5`: a share of 0 to 100 percent. Raises `UsageError`."""
+    match = re.fullmatch(r"\s*(\d{1,3}(\.\d)?)\s*%?\s*", text)
+    if match is None or Fraction(match[1]) > 100:
+        raise UsageError(
+            f"{text!r} is not a share", "it is 0 to 100 percent, with at most one digit after the point", "25"
+        )
+    return Fraction(match[1])
+
+
+def parse_duration(text: str) -> float:
+    """`90s`, `10m`, `1.5h` in seconds. Raises `UsageError`."""
+    match = re.fullmatch(r"\s*(\d+(\.\d+)?)\s*(s|m|h)\s*", text)
+    seconds = float(match[1]) * _SECONDS[match[3]] if match else math.inf
+    if match is None or seconds > LONGEST_HOLD_SECONDS:
+        raise UsageError(f"{text!r} is not a time", "it is a number and s, m or h, at most 30 days", "10m")
+    return seconds
 
 
 def _parse_stage(part: str) -> Stage:

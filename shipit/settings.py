@@ -152,6 +152,13 @@ class Health(Section):
         5, description="A fleet must stay healthy this long before it is trusted.", ge=0, le=3600
     )
     deadline_seconds: Number = Field(600, description="A fleet that is not healthy by then has failed.", gt=0, le=86400)
+    tolerate_seconds: Number = Field(
+        30,
+        description="How long a fleet that has traffic may be short of healthy instances before the release goes home; "
+        "at once when it has lost half of them.",
+        ge=0,
+        le=3600,
+    )
     poll_seconds: Number = Field(
         2, description="Longest time between two looks; AWS allows 10 ELB calls a second per account.", ge=0.1, le=60
     )
@@ -203,6 +210,18 @@ class Rollback(Section):
     )
 
 
+class Images(Section):
+    """How many images stay for a way back."""
+
+    keep: Whole = Field(
+        10,
+        description="The newest images of the app that `shipit gc` keeps; those in use, younger than a day, or tagged "
+        "`shipit:keep` stay in any case.",
+        ge=1,
+        le=1000,
+    )
+
+
 class Settings(Section):
     """One environment of shipit.yml, laid over the base."""
 
@@ -224,3 +243,4 @@ class Settings(Section):
     health: Health = Field(Health(), description="What healthy means.")
     traffic: Traffic = Field(Traffic(), description="Which listener, and how traffic moves.")
     rollback: Rollback = Field(Rollback(), description="How long the way back stays instant.")
+    images: Images = Field(Images(), description="How many images stay for a way back.")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +19,25 @@ from shipit.aws.launching import Launcher
 from shipit.aws.record import DynamoRecord, NoRecord
 from shipit.aws.session import Session
 from shipit.aws.traffic import AwsTraffic, listener_of
+from shipit.clock import SystemClock
 from shipit.config import Config, as_document, find_config, load_config
-from shipit.errors import Stopped, UsageError
+from shipit.errors import UsageError
 from shipit.events import Listener
+from shipit.lease import Lease
 from shipit.ports import Launch, Record
 from shipit.release.engine import Engine
 from shipit.release.outcome import Ports
 from shipit.release.policy import Policy
 
 if TYPE_CHECKING:
+    from shipit.aws.builders import AwsBuilders
+    from shipit.aws.doctor import AwsCheckup
     from shipit.aws.images import AwsImages
+    from shipit.aws.leftovers import AwsLeftovers
+    from shipit.aws.retention import AwsRetention
     from shipit.bake.baker import PackerBaker
     from shipit.bake.git import Repository
+    from shipit.bake.packer import Packer
     from shipit.sandbox.state import State
 
 SANDBOX = "sandbox"
@@ -40,28 +45,7 @@ SANDBOX = "sandbox"
 SHORTEST_KEEP_SECONDS = 120.0
 # Health settings that AWS never sees: changing one needs no new fleet.
 _SIZES = {"size", "min_size", "max_size"}
-_OURS_ALONE = {"steady_seconds", "deadline_seconds", "percent", "poll_seconds"}
-
-
-class SystemClock:
-    """Implements `ports.Clock`. `stop` ends every wait at once with `Stopped`."""
-
-    def __init__(self) -> None:
-        self._stop = threading.Event()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        if self._stop.wait(max(0.0, seconds)):
-            raise Stopped("stopped before the next step", "asked to by a signal", "run the same command again to go on")
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def resume(self) -> None:
-        """Lets the last words be said after a stop."""
-        self._stop.clear()
+_OURS_ALONE = {"steady_seconds", "tolerate_seconds", "deadline_seconds", "percent", "poll_seconds"}
 
 
 class Shop:
@@ -84,7 +68,7 @@ class Shop:
 
     @cached_property
     def engine(self) -> Engine:
-        ports = Ports(self.fleets, self.traffic, _LateBaker(self), self.clock)
+        ports = Ports(self.fleets, self.traffic, _LateBaker(self), self.clock, self.lease)
         return Engine(ports, policy_of(self.config), self.hear, self.config.app, self.config.env)
 
     @cached_property
@@ -93,7 +77,8 @@ class Shop:
 
     @cached_property
     def traffic(self) -> AwsTraffic:
-        return AwsTraffic(self.session, self.groups, self._listener, self.config.settings.traffic.rule)
+        rule = self.config.settings.traffic.rule
+        return AwsTraffic(self.session, self.groups, self.clock, self._listener, rule)
 
     @cached_property
     def fleets(self) -> AwsFleets:
@@ -116,11 +101,45 @@ class Shop:
 
     @cached_property
     def baker(self) -> PackerBaker:
-        from shipit.aws.builders import AwsBuilders
         from shipit.bake.baker import PackerBaker, Workplace
 
         workplace = Workplace(os.environ, log_folder(), self.who)
-        return PackerBaker(self.config, self.images, AwsBuilders(self.session), self.clock, self.hear, workplace)
+        return PackerBaker(self.config, self.images, self.builders, self.clock, self.hear, workplace)
+
+    @cached_property
+    def packer(self) -> Packer:
+        """The one on this machine, fit for `bake.communicator`. Raises `UsageError` when there is none."""
+        from shipit.bake.packer import find_packer
+        from shipit.bake.ssm import require_ssm
+
+        found = find_packer(os.environ)
+        require_ssm(self.config.settings.bake, found, os.environ)
+        return found
+
+    @cached_property
+    def builders(self) -> AwsBuilders:
+        from shipit.aws.builders import AwsBuilders
+
+        return AwsBuilders(self.session)
+
+    @cached_property
+    def leftovers(self) -> AwsLeftovers:
+        from shipit.aws.leftovers import AwsLeftovers
+
+        action = self.config.settings.traffic.rule or self._listener
+        return AwsLeftovers(self.session, self.config.app, self.config.env, action)
+
+    @cached_property
+    def retention(self) -> AwsRetention:
+        from shipit.aws.retention import AwsRetention
+
+        return AwsRetention(self.session, self.config.app)
+
+    @cached_property
+    def checkup(self) -> AwsCheckup:
+        from shipit.aws.doctor import AwsCheckup
+
+        return AwsCheckup(self.session, lambda: self._listener)
 
     @cached_property
     def record(self) -> Record:
@@ -128,6 +147,13 @@ class Shop:
         if table == "none":
             return NoRecord()
         return DynamoRecord(self.session, self.clock, table, self.config.app, self.config.env)
+
+    @cached_property
+    def lease(self) -> Lease:
+        """The right to act, not taken yet; from here on every wait and every write ask it."""
+        lease = Lease(self.record, self.clock.now, self.clock.sleep, nudge=self.clock.nudge)
+        self.clock.watch, self.session.guard = lease.check, lease.guard
+        return lease
 
     @cached_property
     def who(self) -> str:
@@ -204,6 +230,7 @@ def policy_of(config: Config) -> Policy:
         deadline_seconds=health.deadline_seconds,
         keep_seconds=max(SHORTEST_KEEP_SECONDS, settings.rollback.keep_minutes * 60),
         settle_seconds=traffic.settle_seconds,
+        dip_seconds=health.tolerate_seconds,
         floor=1 if traffic.dns_evaluates_health else 0,
         poll_seconds=health.poll_seconds,
     )
@@ -238,7 +265,7 @@ def sandbox_settings() -> Mapping[str, Any]:
         "ssh_interface": "private_ip",
         "subnet": state.subnet_ids[0],
     }
-    fast = {"steady_seconds": 1, "poll_seconds": 0.3} if state.fast else {}
+    fast = {"steady_seconds": 1, "tolerate_seconds": 5, "poll_seconds": 0.3} if state.fast else {}
     settle = {"settle_seconds": 2, "drain_seconds": 3} if state.fast else {}
     return {
         "region": state.region,

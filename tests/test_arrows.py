@@ -8,15 +8,42 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "shipit"
-SEAMS = {"value", "model", "errors", "events", "ports", "naming", "schedule", "settings", "config", "wait"}
-PACKAGES = {"aws", "bake", "release", "sandbox", "cli", "web", "wiring", "operations", "setup"}
+SEAMS = {
+    "value",
+    "model",
+    "standing",
+    "found",
+    "machine",
+    "errors",
+    "events",
+    "ports",
+    "naming",
+    "schedule",
+    "settings",
+    "config",
+    "wait",
+}
+PACKAGES = {"aws", "bake", "release", "sandbox", "cli", "web", "wiring", "operations", "setup"} | {
+    "choice",
+    "clock",
+    "lease",
+    "care",
+    "doctor",
+    "reporting",
+    "tenure",
+    "steering",
+}
 ALLOWED: dict[str, set[str]] = {
     "value": set(),
     "model": {"value"},
     "errors": set(),
     "naming": {"model", "errors"},
     "events": {"model", "value"},
-    "ports": {"model", "events", "value"},
+    "machine": set(),
+    "clock": {"errors"},
+    "standing": {"model", "value"},
+    "found": {"model", "value"},
+    "ports": {"model", "events", "standing", "value"},
     "schedule": {"model", "errors"},
     "settings": {"model", "errors", "schedule"},
     "checked": {"errors", "settings"},
@@ -27,8 +54,15 @@ ALLOWED: dict[str, set[str]] = {
     "bake": SEAMS,
     "sandbox": {"errors"},
     "setup": SEAMS | {"bake"},
-    "wiring": SEAMS | {"release", "aws", "bake", "sandbox"},
-    "operations": SEAMS | {"release", "wiring"},
+    "lease": {"errors", "ports", "standing"},
+    "wiring": SEAMS | {"clock", "lease", "release", "aws", "bake", "sandbox"},
+    "reporting": SEAMS | {"release", "wiring"},
+    "tenure": SEAMS | {"release", "reporting", "wiring"},
+    "choice": SEAMS | {"release", "wiring"},
+    "operations": SEAMS | {"choice", "release", "reporting", "tenure", "wiring"},
+    "steering": SEAMS | {"choice", "release", "operations", "reporting", "tenure", "wiring"},
+    "care": SEAMS | {"release", "bake", "tenure", "wiring"},
+    "doctor": SEAMS | {"release", "aws", "care", "tenure", "wiring"},
     "__main__": {"cli"},
     "cli": SEAMS | PACKAGES,
     "web": SEAMS | PACKAGES,

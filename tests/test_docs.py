@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
@@ -21,12 +22,16 @@ from ruamel.yaml import YAML
 
 from bench import configuration
 from shipit import naming
+from shipit.care import Fate
+from shipit.cli.care import doctor_document, gc_document
 from shipit.cli.documents import plan_document
 from shipit.cli.main import app
 from shipit.config import load_config
 from shipit.events import Ended, parse_event
+from shipit.found import Finding, Health, Kind
 from shipit.model import EXIT_CODES, Split, Version
 from shipit.release.goal import Goal
+from shipit.release.leftovers import Leftover
 from shipit.release.plan import Plan
 from shipit.release.steps import ShiftTraffic
 from shipit.settings import Settings
@@ -41,6 +46,7 @@ SERVICES = {
     "dynamodb": "dynamodb",
     "ec2": "ec2",
     "elbv2": "elasticloadbalancing",
+    "iam": "iam",
     "sts": "sts",
 }
 
@@ -121,6 +127,23 @@ def test_the_example_of_a_status_has_the_keys_of_a_status() -> None:
         assert ("_fleet_row", set(row)) in made
 
 
+def test_the_examples_of_gc_and_doctor_have_the_keys_of_what_is_printed() -> None:
+    shop: Any = SimpleNamespace(config=SimpleNamespace(app="hello", env="sandbox"))
+    found = Leftover(Kind.IMAGE, "ami-1", "old")
+    survey: Any = SimpleNamespace(found=(found,), notes=())
+    for label, rows, text in (
+        ("json gc", "leftovers", gc_document(shop, survey, [Fate(found, True)], yes=True)),
+        ("json doctor", "findings", doctor_document(shop, [Finding(Health.OK, "git")])),
+    ):
+        made, shown = json.loads(text), example(label)
+        assert shown.keys() == made.keys()
+        assert {frozenset(row) for row in shown[rows]} == {frozenset(row) for row in made[rows]}
+    assert {row["mood"] for row in example("json doctor")["findings"]} == {mood.value.lower() for mood in Health}
+    assert {kind.value for kind in Kind} == set(
+        re.findall(r"`(\w+)`", text_of("json.md").partition("`kind` is one of ")[2].partition(". ")[0])
+    )
+
+
 # Lists
 
 
@@ -186,7 +209,9 @@ def test_nothing_is_documented_that_is_no_command() -> None:
 def test_the_readme_lists_every_command_and_says_which_are_to_come() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     top = {name.split()[1] for name, _ in commands()}
-    assert {*re.findall(r"^\| `shipit (\w+)", readme, re.MULTILINE)} == top
+    cells = re.findall(r"^\| (`shipit [^|]*) \|", readme, re.MULTILINE)
+    named = {word for cell in cells for word in re.findall(r"`(?:shipit )?(\w+)", cell)}
+    assert named == top
     to_come = set(re.findall(r"`([\w-]+)`", readme.partition("To come")[2].partition("\n\n")[0]))
     assert not to_come & top
 
@@ -221,7 +246,14 @@ def called_actions() -> set[str]:
         service: {xform_name(name): name for name in session.get_service_model(service).operation_names}
         for service in SERVICES
     }
-    clients = {"_asg": "autoscaling", "_dynamo": "dynamodb", "_ec2": "ec2", "_elb": "elbv2", "client('sts')": "sts"}
+    clients = {
+        "_asg": "autoscaling",
+        "_dynamo": "dynamodb",
+        "_ec2": "ec2",
+        "_elb": "elbv2",
+        "_iam": "iam",
+        "client('sts')": "sts",
+    }
     found = set()
     for path in (ROOT / "shipit" / "aws").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -7,30 +7,36 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from shipit.choice import way_back
 from shipit.cli.output import paint, share_text
-from shipit.events import Ended, to_document
-from shipit.model import Exposure, Fleet, Observed
-from shipit.operations import way_back
-from shipit.release.goal import Goal, Target
+from shipit.errors import Interrupted, ShipitError
+from shipit.events import Ended, Steered, to_document
+from shipit.model import Fleet, Observed
+from shipit.release.goal import Goal, Target, interrupted_goal
 from shipit.release.outcome import shares
 from shipit.release.plan import Plan
 from shipit.release.steps import Step
+from shipit.schedule import AT_ONCE
+from shipit.standing import Freeze, Standing
+from shipit.tenure import running
 from shipit.wiring import Shop
 
+_TIME = "%Y-%m-%d %H:%M:%S"
 _ENDING_COLOURS = {"succeeded": "green", "shipped_dirty": "yellow", "waiting": "yellow"}
 
 
 def status_document(shop: Shop) -> str:
     """One JSON document; its shape is promised in docs/json.md."""
     observed = shop.engine.look(all_health=True)
+    standing = _standing(shop)
     return json.dumps(
         {
             "app": shop.config.app,
             "env": shop.config.env,
             "split": [_fleet_row(fleet, observed) for fleet in _fleets(observed)],
-            "release": _running(observed),
+            "release": _release_row(shop, observed, standing),
             "rollback_targets": [{"version": t.version.name, "instant": t.instant} for t in way_back(shop, observed)],
-            "frozen": None,
+            "frozen": _frozen_row(standing.freeze),
         },
         indent=2,
     )
@@ -38,7 +44,9 @@ def status_document(shop: Shop) -> str:
 
 def status_text(shop: Shop) -> str:
     observed = shop.engine.look(all_health=True)
-    lines = [f"{shop.config.app} in {shop.config.env}: {share_text(shares(observed))}", ""]
+    standing = _standing(shop)
+    lines = [f"{shop.config.app} in {shop.config.env}: {share_text(shares(observed))}"]
+    lines += [*_standing_text(shop, observed, standing), ""]
     rows = [("VERSION", "SHARE", "HEALTHY", "FLEET", "IMAGE", "")]
     for fleet in _fleets(observed):
         percent = float(observed.split.percent(fleet.name))
@@ -80,17 +88,21 @@ def plan_text(goal: Goal, plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def history_document(events: Sequence[Ended]) -> str:
+def history_document(events: Sequence[Ended | Steered]) -> str:
     return json.dumps([to_document(event) for event in events], indent=2)
 
 
-def history_text(events: Sequence[Ended]) -> str:
-    rows = [("WHEN (UTC)", "WHAT", "VERSION", "ENDING", "SECONDS", "WHO", "PHASES")]
+def history_text(events: Sequence[Ended | Steered]) -> str:
+    rows = [("WHEN (UTC)", "WHAT", "VERSION", "ENDING", "SECONDS", "WHO", "WHERE", "PHASES")]
     for event in events:
+        if isinstance(event, Steered):
+            at = event.at.strftime(_TIME)
+            rows.append((at, event.command, "", "", "", event.who, event.where, event.order))
+            continue
         phases = " ".join(f"{p.name} {p.seconds:.1f}" for p in event.phases if p.seconds >= 0.05)
-        at = (event.started_at or event.at).strftime("%Y-%m-%d %H:%M:%S")
-        ending = event.ending.value
-        rows.append((at, event.command, event.version, ending, f"{event.seconds:.1f}", event.who, phases))
+        at = (event.started_at or event.at).strftime(_TIME)
+        ending, seconds = event.ending.value, f"{event.seconds:.1f}"
+        rows.append((at, event.command, event.version, ending, seconds, event.who, event.where, phases))
     return "\n".join(_table(rows)) if events else "no history yet"
 
 
@@ -111,20 +123,53 @@ def _fleet_row(fleet: Fleet, observed: Observed) -> dict[str, Any]:
     }
 
 
-def _running(observed: Observed) -> dict[str, Any] | None:
-    """A canary that is under way, as far as the listener tells it."""
-    arriving = [f for f in observed.serving_fleets() if f.exposure is not Exposure.ALL]
-    if len(observed.split.serving) < 2 or not arriving:
+def _standing(shop: Shop) -> Standing:
+    """What is written down; nothing where it cannot be read: who serves is told all the same."""
+    try:
+        return shop.record.read()
+    except Interrupted:
+        raise
+    except ShipitError:
+        return Standing()
+
+
+def _release_row(shop: Shop, observed: Observed, standing: Standing) -> dict[str, Any] | None:
+    """The release that is under way, or was left: as it is written down, else as far as the listener tells it."""
+    holder = running(standing, shop.clock.now())
+    canary = interrupted_goal(observed, AT_ONCE)
+    fleet = standing.aim.fleet if standing.aim else canary.fleet if canary else None
+    if holder is None and fleet is None:
         return None
-    percent = float(observed.split.percent(arriving[0].name))
+    version = standing.aim.version if standing.aim else canary.version if canary else None
+    since = standing.written.at if standing.aim else None
     return {
-        "version": arriving[0].version.name,
-        "phase": "canary",
-        "stage_percent": percent,
-        "paused": False,
-        "since": None,
-        "owner": None,
+        "version": holder.version if holder and holder.version else version.name if version else "",
+        "phase": holder.phase or holder.command if holder else "interrupted",
+        "stage_percent": float(observed.split.percent(fleet or "")),
+        "paused": standing.orders.paused or standing.orders.share is not None,
+        "since": holder.since.isoformat() if holder else since.isoformat() if since else None,
+        "owner": f"{holder.who} ({holder.where})" if holder else None,
     }
+
+
+def _frozen_row(freeze: Freeze | None) -> dict[str, Any] | None:
+    return {"reason": freeze.reason, "who": freeze.who, "at": freeze.at.isoformat()} if freeze else None
+
+
+def _standing_text(shop: Shop, observed: Observed, standing: Standing) -> list[str]:
+    lines = []
+    release = _release_row(shop, observed, standing)
+    if release and release["owner"]:
+        paused = f", paused at {release['stage_percent']:g} %" if release["paused"] else ""
+        what = f"{release['version']} is being released by {release['owner']} since {release['since'][:19]}"
+        lines.append(paint(f"{what}: {release['phase']}{paused}", "cyan"))
+    elif release:
+        text = f"the release of {release['version']} was interrupted at {release['stage_percent']:g} %"
+        lines.append(paint(f"{text}; go on: shipit resume, send traffic home: shipit abort", "yellow"))
+    if standing.freeze:
+        freeze = standing.freeze
+        lines.append(paint(f"frozen by {freeze.who} since {freeze.at:{_TIME}} UTC: {freeze.reason}", "yellow"))
+    return lines
 
 
 def _remark(fleet: Fleet, observed: Observed) -> str:
@@ -137,13 +182,15 @@ def _remark(fleet: Fleet, observed: Observed) -> str:
         return f"parked for {minutes:.0f} more minutes" if minutes > 0 else "parked, time is over"
     if observed.route.preview == fleet.name:
         return f"preview: header x-shipit-preview: {fleet.name}"
+    if fleet.kept_until:
+        return f"kept to be looked at until {fleet.kept_until:%H:%M} UTC"
     return ""
 
 
 def _served_before(shop: Shop) -> set[str]:
     """Versions that the history knows to have served: an image may exist of one that never did."""
-    events = shop.record.history(200)
-    return {event.version for event in events if event.ending.value in ("succeeded", "shipped_dirty")}
+    ends = [event for event in shop.record.history(200) if isinstance(event, Ended)]
+    return {event.version for event in ends if event.ending.value in ("succeeded", "shipped_dirty")}
 
 
 def _targets_text(targets: Sequence[Target], served: set[str]) -> Iterable[str]:

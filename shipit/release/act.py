@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from shipit.model import Exposure, Fleet, Image, Mood, Observed, Pin, Verdict
-from shipit.ports import Baker, Clock, Fleets, Launch, Traffic
+from shipit.ports import Baker, Clock, Control, Fleets, Launch, Traffic
 from shipit.release.goal import Goal
 from shipit.release.judge import judge_canary, judge_health, judge_launch
 from shipit.release.observe import Observer
@@ -21,9 +22,11 @@ from shipit.release.steps import (
     DeleteFleet,
     DrainFleet,
     Hold,
+    KeepFleet,
     LaunchFleet,
     MarkServing,
     ParkFleet,
+    Pause,
     PinFleet,
     Preview,
     ResizeFleet,
@@ -33,12 +36,15 @@ from shipit.release.steps import (
     UnparkFleet,
     UnpinFleet,
 )
+from shipit.standing import Written
 from shipit.wait import Pace, until
 
 DONE = Verdict(Mood.GOOD, "done")
 # Processes that would change the capacity of an idle fleet. Launch, Terminate, HealthCheck and ReplaceUnhealthy stay on:
 # the fleet must heal itself while it is the way back (field notes B6).
 SUSPENDED_BY_PIN = ("AlarmNotification", "AZRebalance")
+# A fleet that serves may have scheduled actions that shrink it; a parked one has its own retirement, which must run.
+SUSPENDED_WHILE_SERVING = ("ScheduledActions",)
 
 
 def _arrives(name: str, step: ShiftTraffic, observed: Observed) -> bool:
@@ -48,13 +54,16 @@ def _arrives(name: str, step: ShiftTraffic, observed: Observed) -> bool:
 
 @dataclass
 class Actor:
-    """The hands of the engine. `told` hears why a wait goes on; a `patient` one waits for AWS to finish a deletion."""
+    """The hands of the engine. `told` hears why a wait goes on; a `patient` one waits for AWS to finish a deletion. A wait
+    that only lets time pass ends as soon as `control` has other orders than the goal knows of.
+    """
 
     fleets: Fleets
     traffic: Traffic
     baker: Baker
     observer: Observer
     clock: Clock
+    control: Control
     policy: Policy
     told: Callable[[str], None]
     shifted: Callable[[Observed], None]
@@ -68,7 +77,7 @@ class Actor:
                 self.image = self.baker.bake(version)
             case LaunchFleet(name, version, image_id, size):
                 self.fleets.launch(Launch(name, version, image_id, goal.digest, size))
-            case AwaitInstances() | AwaitHealthy() | Hold() | Settle() | AwaitEmpty():
+            case AwaitInstances() | AwaitHealthy() | Hold() | Pause() | Settle() | AwaitEmpty():
                 return self._wait(step, goal, observed)
             case DeleteFleet(name, at_once):
                 return self._delete(name, at_once)
@@ -87,9 +96,14 @@ class Actor:
             case ResizeFleet(name, size):
                 self.fleets.resize(name, size)
             case PinFleet(name):
-                self.fleets.pin(name, Pin(observed.fleets[name].min_size, SUSPENDED_BY_PIN))
+                also = SUSPENDED_WHILE_SERVING if observed.split.percent(name) > 0 else ()
+                self.fleets.pin(name, Pin(observed.fleets[name].min_size, SUSPENDED_BY_PIN + also))
             case UnpinFleet(name):
-                self.fleets.unpin(name)
+                kept = self.fleets.unpin(name)
+                if kept:
+                    self.told(kept)
+            case KeepFleet(name, until_):
+                self.fleets.keep(name, until_)
             case MarkServing(name):
                 self.fleets.expose(name, Exposure.ALL)
             case ParkFleet(name, until_, floor):
@@ -102,21 +116,31 @@ class Actor:
                 raise AssertionError(f"no act for {step!r}")
 
     def _shift(self, step: ShiftTraffic, observed: Observed) -> None:
-        for name in step.split.serving:
+        # Also one that somebody made serve by hand: it must not be ended without draining.
+        for name in dict.fromkeys((*step.split.serving, *observed.split.serving)):
             fleet = observed.fleets.get(name)
             if fleet and fleet.exposure is Exposure.NONE:
                 self.fleets.expose(name, Exposure.SOME)
             if fleet and fleet.exposure is Exposure.ALL and _arrives(name, step, observed):
                 self.fleets.expose(name, Exposure.RETURNING)
-        route = self.traffic.shift(step.split)
+        weights = dict(step.split.weights)
+        self.control.tell(written=Written(dict(observed.split.weights), observed.split_since, weights))
+        self.observer.unsettle(step.split)
+        route = self.traffic.shift(step.split, observed.split)
+        self.control.tell(written=Written(dict(route.split.weights), self.clock.now()))
         self.shifted(replace(observed, route=route))
+        for fleet in observed.serving_fleets():
+            if fleet.parked_until and route.split.percent(fleet.name) == 0:
+                # Made to serve by hand: the time of its parking says nothing any more about when it lost its requests.
+                self.fleets.unpark(fleet.name)
 
     def _wait(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
         began = self.clock.now()
         probes: dict[type[Step], Callable[[], Verdict]] = {
             AwaitInstances: lambda: self._instances(step, began),  # type: ignore[arg-type]
-            AwaitHealthy: self._steady(step, began) if isinstance(step, AwaitHealthy) else lambda: DONE,
+            AwaitHealthy: self._steady(step, goal, began) if isinstance(step, AwaitHealthy) else lambda: DONE,
             Hold: lambda: self._held(step, goal, began),  # type: ignore[arg-type]
+            Pause: lambda: self._paused(step, goal),  # type: ignore[arg-type]
             Settle: lambda: self._settled(step, began),  # type: ignore[arg-type]
             AwaitEmpty: lambda: self._emptied(step, began),  # type: ignore[arg-type]
         }
@@ -127,13 +151,15 @@ class Actor:
         fleet = self.observer.refresh(step.fleet)
         return judge_launch(fleet, step.count, began, self.clock.now(), self.policy)
 
-    def _steady(self, step: AwaitHealthy, began: datetime) -> Callable[[], Verdict]:
+    def _steady(self, step: AwaitHealthy, goal: Goal, began: datetime) -> Callable[[], Verdict]:
         """Healthy without a break for the time that the step names; a relapse starts the time anew."""
         healthy_since: list[datetime] = []
 
         def probe() -> Verdict:
             now = self.clock.now()
             verdict = judge_health(self.observer.refresh(step.fleet), step.count, began, now, self.policy)
+            if not verdict.good and goal.fleet == step.fleet and not goal.instant:
+                verdict = self._judge_share(goal) or verdict
             if not verdict.good:
                 healthy_since.clear()
                 return verdict
@@ -145,12 +171,35 @@ class Actor:
 
         return probe
 
+    def _judge_share(self, goal: Goal) -> Verdict | None:
+        """BAD when a fleet that already has a share must not keep it."""
+        observed = self.observer.look([goal.fleet or ""])
+        if not observed.split.percent(goal.fleet or ""):
+            return None
+        verdict = judge_canary(goal, observed, self.clock.now(), self.policy)
+        return verdict if verdict.bad else None
+
     def _held(self, step: Hold, goal: Goal, began: datetime) -> Verdict:
-        verdict = judge_canary(goal, self.observer.look([step.fleet]), self.policy)
+        observed = self.observer.look([step.fleet])
+        if self._overtaken(goal, step.percent, step.fleet, observed):
+            return DONE
+        verdict = judge_canary(goal, observed, self.clock.now(), self.policy)
         end = step.until or began + timedelta(seconds=step.seconds)
-        if verdict.bad or self.clock.now() >= end:
+        if verdict.bad or (verdict.good and self.clock.now() >= end):
             return verdict
         return Verdict(Mood.NOT_YET, f"holding, {verdict.reason}")
+
+    def _paused(self, step: Pause, goal: Goal) -> Verdict:
+        observed = self.observer.look([step.fleet])
+        if self._overtaken(goal, step.percent, step.fleet, observed):
+            return DONE
+        verdict = judge_canary(goal, observed, self.clock.now(), self.policy) if step.percent else DONE
+        by = f" by {goal.orders.by}" if goal.orders.by else ""
+        return verdict if verdict.bad else Verdict(Mood.NOT_YET, f"paused{by}, {verdict.reason}")
+
+    def _overtaken(self, goal: Goal, percent: Fraction, fleet: str, observed: Observed) -> bool:
+        """Somebody gave other orders, or moved traffic: what is to be done now is planned anew."""
+        return self.control.orders() != goal.orders or observed.split.percent(fleet) != percent
 
     def _settled(self, step: Settle, began: datetime) -> Verdict:
         end = step.until or began + timedelta(seconds=step.seconds)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
-from shipit.errors import ShipitError, Stopped
+from shipit.errors import Drifted, Interrupted, Recalled, ShipitError
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
 from shipit.model import Ending, Observed, Split, Verdict
+from shipit.release import retreat
 from shipit.release.act import DONE, Actor
-from shipit.release.goal import Goal, adopt, give_up
-from shipit.release.guard import Drifted, refuse_drift, refuse_foreign_route, refuse_harm
+from shipit.release.aim import aim_of
+from shipit.release.goal import Goal, adopt, home_of
+from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm, refuse_stickiness, takes_capacity
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
 from shipit.release.order import MILD, possible_now, up_to_first_that_changes
@@ -27,10 +30,20 @@ from shipit.release.steps import (
     Step,
     UnparkFleet,
 )
+from shipit.standing import Written
 
 # A step that is still first in the plan after it was done this often has no effect that can be seen.
 PATIENCE = 40
+# How long after traffic has moved without us the word of a command of ours may take to arrive.
+RECALL_SECONDS = 2
+RESCUE = "before that: shipit resume with more permissions, or delete the scheduled action shipit-retire of its group"
+# Scheduled actions run on time by and large: "can be delayed for up to two minutes" (Auto Scaling user guide).
+RETIREMENT_LAG_SECONDS = 180
 Event = StepBegan | Progress | Shifted | Note
+
+
+def _at_once(_: Observed) -> Verdict:
+    return DONE
 
 
 @dataclass
@@ -45,13 +58,21 @@ class Engine:
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: Step | None = None
     _heard: str = ""
-    _known: tuple[Split, ...] = ()
+    known: tuple[Split, ...] = ()
 
     def __post_init__(self) -> None:
         ports = self.ports
         self.observer = Observer(ports.traffic, ports.fleets, ports.clock)
         self._actor = Actor(
-            ports.fleets, ports.traffic, ports.baker, self.observer, ports.clock, self.policy, self._told, self._shifted
+            ports.fleets,
+            ports.traffic,
+            ports.baker,
+            self.observer,
+            ports.clock,
+            ports.control,
+            self.policy,
+            self._told,
+            self._shifted,
         )
 
     def look(self, goal: Goal | None = None, *, all_health: bool = False) -> Observed:
@@ -60,126 +81,170 @@ class Engine:
     def plan(self, goal: Goal, observed: Observed) -> Plan:
         return plan(goal, observed, self.ports.clock.now(), self.policy)
 
-    def run(self, goal: Goal, seen: Observed, *, patient: bool = False) -> Outcome:
-        """Goes for the goal and tidies up; never raises for what AWS or the app did, only for `Stopped` and refusals.
+    def run(
+        self,
+        goal: Goal,
+        seen: Observed,
+        *,
+        patient: bool = False,
+        before_tidying: Callable[[Observed], Verdict] = _at_once,
+    ) -> Outcome:
+        """Goes for the goal and tidies up; never raises for what AWS or the app did, only for what ends a command from
+        outside (`Interrupted`) and for refusals.
 
         `seen` is the look on which the goal was chosen. `patient` also waits for what needs time after the goal serves:
-        draining, deletions.
+        draining, deletions. `before_tidying` is asked once the goal serves: GOOD to tidy up, else nothing is tidied: NOT_YET when
+        somebody else does it, BAD when nobody does.
         """
         before = self.observer.deepened(seen, _concerned(goal))
         refuse_foreign_route(before)
+        if not goal.instant:
+            refuse_stickiness(before)
+        goal = self._with_home(goal, before)
         try:
-            arrival = self._ship(goal, before)
-        except Stopped:
+            halted = retreat.stranded(self, goal, before) if goal.retreat else None
+            if halted:
+                return halted
+            if goal.retreat and goal.why:
+                return retreat.gone_on(self, goal, before)
+            arrived = self._arrive(goal, before)
+            if isinstance(arrived, Outcome):
+                return arrived
+            word = before_tidying(arrived.observed)
+            if not word.good:
+                ending, ways = (Ending.SHIPPED_DIRTY, "shipit abort once more") if word.bad else (Ending.SUCCEEDED, "")
+                return self.outcome(ending, arrived.observed, word.reason, ways)
+            if before_tidying is not _at_once:
+                # Until it was told to stop, another one may have parked the fleet that serves now.
+                arrived = replace(arrived, observed=self.look(arrived.goal))
+            return self._finish(arrived, patient)
+        except Recalled as order:
+            return self._obey(order, goal, before)
+
+    def _obey(self, order: Recalled, goal: Goal, before: Observed) -> Outcome:
+        """Whoever speaks last is heard: an order may come while another one is being followed."""
+        while True:
+            try:
+                return retreat.recalled(self, goal, before, order)
+            except Recalled as later:
+                order = later
+
+    def _arrive(self, goal: Goal, before: Observed) -> Arrival | Outcome:
+        """The goal serves; or how it ended otherwise."""
+        try:
+            arrival = self.ship(goal, before)
+        except Interrupted:
             raise
         except Drifted as drift:
-            return self._outcome(Ending.REFUSED, self.look(goal), f"{drift.what}: {drift.why}", drift.next)
+            self._await_word()
+            return self.outcome(Ending.REFUSED, self.look(goal), f"{drift.what}: {drift.why}", drift.next)
         except ShipitError as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
-            return self._failed(goal, before, why, error.next)
+            return retreat.failed(self, goal, before, why, error.next)
         if arrival.verdict.bad:
-            return self._failed(arrival.goal, before, self._in_context(arrival.verdict.reason), "")
-        return self._finish(arrival, patient)
+            return retreat.failed(self, arrival.goal, before, self._in_context(arrival.verdict.reason), "")
+        return arrival
 
-    def _ship(self, goal: Goal, seen: Observed) -> Arrival:
-        """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached."""
-        observed, self._known = seen, (seen.split,)
+    def _with_home(self, goal: Goal, before: Observed) -> Goal:
+        """The goal with the fleet to go back to, written down before anything is done for it."""
+        home = home_of(goal, before)
+        goal = replace(goal, home=home.name if home and not goal.instant else goal.home)
+        written = Written(dict(before.split.weights), before.split_since)
+        self.ports.control.tell(aim=aim_of(goal), written=written)
+        return goal
+
+    def _await_word(self) -> None:
+        """Whoever moved the traffic may be one of us, whose word for it arrives a moment later, as `Recalled`."""
+        for _ in range(RECALL_SECONDS * 4):
+            self.ports.clock.sleep(0.25)
+
+    def ship(self, goal: Goal, seen: Observed, *known: Split) -> Arrival:
+        """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached. Splits that are
+        `known` beside the one that was seen are not somebody else's doing.
+        """
+        observed, self.known = seen, (seen.split, *known)
         last: Step | None = None
         repeats = 0
         while True:
-            refuse_drift(self._known, observed)
+            refuse_drift(self.known, observed)
+            goal = replace(goal, orders=self.ports.control.orders())
             verdict = self._judge_share(goal, observed)
             steps = self.plan(goal, observed).ship
             if verdict.bad or not steps:
                 return Arrival(verdict, goal, observed)
             repeats = repeats + 1 if steps[0] == last else 0
             self._slow_down(steps[0], repeats)
-            self._known, last = (observed.split,), steps[0]
+            self.known, last = (observed.split,), steps[0]
             for step in up_to_first_that_changes(steps):
                 if isinstance(step, ShiftTraffic):
                     # Should the write fail, it may have taken effect or not; neither is somebody else's doing.
-                    self._known = (observed.split, step.split)
+                    self.known = (observed.split, step.split)
                 verdict, goal = self._advance(step, goal, observed)
                 if verdict.bad:
                     return Arrival(verdict, goal, observed)
-            self._known = self._known[-1:]
+                if self._may_have_shrunk(step, observed):
+                    break
+            self.known = self.known[-1:]
             observed = self.look(goal)
+
+    def _may_have_shrunk(self, step: Step, observed: Observed) -> bool:
+        """Its retirement was cancelled, but so late that it may have run since the last look."""
+        fleet = observed.fleets.get(step.about)
+        until = fleet.parked_until if fleet and isinstance(step, UnparkFleet) else None
+        return until is not None and until - self.ports.clock.now() < timedelta(seconds=RETIREMENT_LAG_SECONDS)
 
     def _advance(self, step: Step, goal: Goal, observed: Observed) -> tuple[Verdict, Goal]:
         """Does the step; the goal that comes back knows what was found out on the way."""
         try:
-            verdict = self._do(step, goal, observed)
-        except Stopped:
+            verdict = self.do(step, goal, observed)
+        except Interrupted:
             raise
         except ShipitError as error:
             if not (goal.instant and isinstance(step, UnparkFleet)):
                 raise
-            self._note(f"could not {step.sentence}, shifting all the same: {error.what} ({error.why})")
+            self.note(f"could not {step.sentence}, shifting all the same: {error.what} ({error.why})")
             return DONE, replace(goal, flip_first=True)
         if isinstance(step, BakeImage) and self._actor.image:
             goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
+            self.ports.control.tell(aim=aim_of(goal))
         return verdict, goal
 
     def _judge_share(self, goal: Goal, observed: Observed) -> Verdict:
         """Between two stages: may the fleet keep the share that it has?"""
         in_between = goal.fleet and 0 < observed.split.percent(goal.fleet) < 100 and not goal.instant
-        return judge_canary(goal, observed, self.policy) if in_between else DONE
+        return judge_canary(goal, observed, self.ports.clock.now(), self.policy) if in_between else DONE
 
     def _finish(self, arrival: Arrival, patient: bool) -> Outcome:
         try:
-            left, observed = self._tidy(arrival.goal, arrival.observed, wait=patient)
-        except Stopped:
+            left, observed = self.tidy(arrival.goal, arrival.observed, wait=patient)
+        except Interrupted:
             raise
+        except Drifted as drift:
+            self._await_word()
+            return self.outcome(Ending.SHIPPED_DIRTY, self.look(arrival.goal), f"{drift.what}: {drift.why}", drift.next)
         except ShipitError as error:
-            return self._outcome(Ending.SHIPPED_DIRTY, arrival.observed, error.what, error.next or "shipit retire")
+            doomed = self._doomed(arrival)
+            why, ways = (f"{error.what}; {doomed}", RESCUE) if doomed else (error.what, error.next or "shipit retire")
+            return self.outcome(Ending.SHIPPED_DIRTY, arrival.observed, why, ways)
         if left and patient:
-            return self._outcome(Ending.SHIPPED_DIRTY, observed, left, "shipit retire")
-        return self._outcome(Ending.SUCCEEDED, observed)
+            return self.outcome(Ending.SHIPPED_DIRTY, observed, left, "shipit retire")
+        return self.outcome(Ending.SUCCEEDED, observed)
 
-    def _failed(self, goal: Goal, before: Observed, why: str, next: str) -> Outcome:
-        """What served before serves again, the failed fleet goes, and everything else stays as it was found."""
-        back = give_up(goal, before)
-        mine = back.discard | {back.fleet or "", goal.fleet or ""}
-        observed = before
-        self._explain(goal, why)
-        try:
-            observed = self.look(back)
-            refuse_drift(self._known, observed)
-            returned = self._ship(back, observed)
-            left, observed = returned.verdict.reason, returned.observed
-            if not returned.verdict.bad:
-                left, observed = self._tidy(back, observed, wait=True, only=frozenset(mine))
-        except Stopped:
-            raise
-        except ShipitError as second:
-            left = f"{second.what}: {second.why}" if second.why else second.what
-        if not left and not set(observed.split.serving) <= set(before.split.serving):
-            left = "it serves all the same"
-        if left:
-            return self._outcome(Ending.FAILED_DIRTY, observed, f"{why}; and then: {left}", "shipit status")
-        return self._outcome(Ending.FAILED_CLEAN, observed, why, next)
+    def _doomed(self, arrival: Arrival) -> str:
+        """What happens to a fleet that serves although its retirement could not be cancelled."""
+        fleet = arrival.observed.fleets.get(arrival.goal.fleet or "")
+        if fleet is None or fleet.parked_until is None:
+            return ""
+        return f"{fleet.name} serves, AND AUTO SCALING ENDS ITS INSTANCES AT {fleet.parked_until:%H:%M} UTC"
 
     def _in_context(self, reason: str) -> str:
         """A verdict may only say that the wait is over; what was heard last says what was wrong."""
         return reason if not self._heard or self._heard in reason else f"{reason}; before that: {self._heard}"
 
-    def _explain(self, goal: Goal, why: str) -> None:
-        """Says at once what went wrong, with the last words of a sick instance, before the way home is taken."""
-        self._note(f"failed: {why}")
-        try:
-            fleet = self.observer.refresh(goal.fleet) if goal.fleet else None
-            sick = next((i.id for i in fleet.instances if not i.serves), None) if fleet else None
-            for line in self.ports.fleets.last_words(sick) if sick else ():
-                self._note(f"{sick}: {line}")
-        except Stopped:
-            raise
-        except ShipitError as error:
-            self._note(f"its console could not be read: {error.what} ({error.why})")
-
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self.emit(Note(at=self.ports.clock.now(), app=self.app, env=self.env, text=text))
 
-    def _tidy(
+    def tidy(
         self, goal: Goal, seen: Observed, *, wait: bool, only: frozenset[str] | None = None
     ) -> tuple[str, Observed]:
         """Does the tidying steps; returns what is left, in words, and the last look.
@@ -199,23 +264,27 @@ class Engine:
             repeats = repeats + 1 if batch[0] == last else 0
             self._slow_down(batch[0], repeats)
             for step in batch:
-                verdict = self._do(step, goal, observed)
+                verdict = self.do(step, goal, observed)
                 if verdict.bad:
                     given_up[step.about] = verdict.reason
             if len(batch) == len(steps) and all(isinstance(step, MILD) for step in batch):
                 return "; ".join(given_up.values()), observed
             observed, last = self.look(goal), batch[0]
 
-    def _do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
+    def do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
         refuse_harm(step, observed)
         clock = self.ports.clock
         clock.sleep(0)
         self._step, self._heard = step, ""
         began = clock.now()
+        self.ports.control.tell(phase=step.sentence)
         self.emit(
             StepBegan(at=began, app=self.app, env=self.env, step=step.kind, sentence=step.sentence, fleet=step.about)
         )
         try:
+            if takes_capacity(step, observed):
+                # The last look is some calls old, and neither rollback nor abort asks before it moves traffic.
+                refuse_drift((observed.split,), replace(observed, route=self.ports.traffic.observe()))
             return self._actor.act(step, goal, observed)
         finally:
             spent = (clock.now() - began).total_seconds()
@@ -230,7 +299,7 @@ class Engine:
         if repeats:
             self.ports.clock.sleep(self.policy.poll_seconds)
 
-    def _outcome(self, ending: Ending, observed: Observed, reason: str = "", next: str = "") -> Outcome:
+    def outcome(self, ending: Ending, observed: Observed, reason: str = "", next: str = "") -> Outcome:
         phases = tuple(Phase(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items())
         return Outcome(ending, observed, reason, next, phases, self._actor.image)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import field, replace
 
 from shipit.errors import Refused
 from shipit.model import Exposure, Fleet, Image, Observed, Stage, Version
 from shipit.schedule import AT_ONCE
+from shipit.standing import Aim, Orders
 from shipit.value import value
 
 
@@ -20,6 +21,10 @@ class Goal:
     `retire_parked` gives up the way back; `instant` skips the wait for steadiness and the schedule. `restore` is an idle
     fleet as it was before a rollback to it failed. `flip_first` moves traffic although the fleet could not be unparked: the
     listener may be all that one is allowed to write in an emergency.
+
+    `home` is the fleet that served before: where traffic goes when this goal has to be given up. `retreat` is such a way
+    back, `why` its reason. `keep_failed` keeps the fleet that failed, to be looked at, and `keep` is such a one; without
+    `auto_rollback` a failure waits for a person instead. `orders` are what others asked of this release.
     """
 
     version: Version
@@ -33,6 +38,13 @@ class Goal:
     retire_parked: bool = False
     restore: Fleet | None = None
     flip_first: bool = False
+    home: str = ""
+    keep_failed: bool = False
+    auto_rollback: bool = True
+    keep: str = ""
+    retreat: bool = False
+    why: str = ""
+    orders: Orders = field(default_factory=Orders)
 
 
 @value()
@@ -52,7 +64,8 @@ def release_goal(version: Version, image: Image | None, digest: str, observed: O
 
 def adopt(goal: Goal, observed: Observed) -> Goal:
     """The goal with a fleet that already is what it asks for, if there is one: serving, then parked, then the newest."""
-    same = [f for f in observed.fleets.values() if _is(f, goal) and not f.leaving]
+    # Not one that is kept to be looked at: its group neither ends nor replaces instances.
+    same = [f for f in observed.fleets.values() if _is(f, goal) and not f.leaving and f.kept_until is None]
     if not same:
         return goal
     best = max(same, key=lambda fleet: (observed.split.percent(fleet.name), fleet.desired, fleet.name))
@@ -95,11 +108,13 @@ def give_up(goal: Goal, before: Observed) -> Goal:
     """After a failure: what served before the release serves again, at once, and the failed fleet goes; but not one that
     had served everybody before: it stays what it was, a way back.
     """
-    served = next((f for f in before.serving_fleets() if f.name != goal.fleet), None)
+    served = home_of(goal, before)
     failed = frozenset({goal.fleet} if goal.fleet and not _proven(goal.fleet, before) else ())
-    if served is None:
-        return Goal(goal.version, None, instant=True, discard=failed)
     idle = before.fleets.get(goal.fleet or "")
+    keep = goal.fleet if goal.keep_failed and goal.fleet and not (idle and idle.proven) else ""
+    failed = frozenset() if keep else failed
+    if served is None:
+        return Goal(goal.version, None, instant=True, discard=failed, keep=keep, retreat=True)
     restore = idle if idle and idle.proven and before.split.percent(idle.name) == 0 else None
     return Goal(
         served.version,
@@ -109,7 +124,63 @@ def give_up(goal: Goal, before: Observed) -> Goal:
         instant=True,
         discard=failed,
         restore=restore,
+        keep=keep,
+        retreat=True,
     )
+
+
+def home_of(goal: Goal, observed: Observed) -> Fleet | None:
+    """The fleet that served before: the one that is known to have, else the largest other one that serves."""
+    if goal.home in observed.fleets:
+        return observed.fleets[goal.home]
+    return next((f for f in observed.serving_fleets() if f.name != goal.fleet), None)
+
+
+def interrupted_goal(observed: Observed, stages: tuple[Stage, ...]) -> Goal | None:
+    """The goal of a canary that somebody left, as far as the listener tells it; None when no canary has a share."""
+    arriving = _leading(observed)
+    if arriving is None or len(observed.split.serving) < 2:
+        return None
+    goal = Goal(arriving.version, arriving.name, arriving.image_id, arriving.launch_digest, stages)
+    home = home_of(goal, observed)
+    return replace(goal, home=home.name if home else "")
+
+
+def abort_goal(observed: Observed, aim: Aim | None) -> Goal:
+    """What served before a release that is under way. Where traffic has not moved, or none is under way, what serves now."""
+    canary = interrupted_goal(observed, AT_ONCE)
+    if canary is not None:
+        return give_up(replace(canary, home=_known_home(canary, aim)), observed)
+    green = observed.fleets.get(aim.fleet) if aim else None
+    watched = green and observed.split.percent(green.name) == 100 and green.exposure is not Exposure.ALL
+    if aim and green and watched and aim.home in observed.fleets:
+        return give_up(Goal(green.version, green.name, home=aim.home), observed)
+    left = _left_whole(observed)
+    if green is None and left is not None:
+        return left
+    failed = frozenset(
+        {aim.fleet} if aim and not observed.split.percent(aim.fleet) and not (green and green.proven) else ()
+    )
+    return replace(serving_goal(observed), instant=True, discard=failed)
+
+
+def _left_whole(observed: Observed) -> Goal | None:
+    """The way back out of a hold at 100 %, told by tags alone: the fleet that has everything has not served everybody for
+    long, and beside it waits one that has, pinned and not parked.
+    """
+    serving = observed.serving_fleets()
+    waiting = [
+        fleet
+        for name, fleet in observed.fleets.items()
+        if observed.split.weights.get(name) == 0 and fleet.proven and fleet.pin and not fleet.parked_until
+    ]
+    if len(serving) != 1 or serving[0].exposure is Exposure.ALL or len(waiting) != 1:
+        return None
+    return give_up(Goal(serving[0].version, serving[0].name, home=waiting[0].name), observed)
+
+
+def _known_home(canary: Goal, aim: Aim | None) -> str:
+    return aim.home if aim and aim.fleet == canary.fleet and aim.home else canary.home
 
 
 def serving_goal(observed: Observed, *, retire_parked: bool = False) -> Goal:

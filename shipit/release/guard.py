@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shipit.errors import Refused
+from shipit.errors import Drifted, Refused
 from shipit.model import Exposure, Observed, Split
 from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
+from shipit.standing import Written
 
 
 def refuse_harm(step: Step, observed: Observed) -> None:
     """Raises `Refused` when the step would take capacity from a fleet that serves, or give traffic to one that cannot."""
-    if isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)) or _shrinks(step, observed):
+    if takes_capacity(step, observed):
         _refuse_to_touch_serving(step, observed)
     if isinstance(step, ShiftTraffic):
         _refuse_bad_split(step, observed)
 
 
-class Drifted(Refused):
-    """Somebody else moved the traffic since we last looked or wrote: whoever that was wins."""
+def takes_capacity(step: Step, observed: Observed) -> bool:
+    """Whether users would suffer if the fleet that it is for had a share."""
+    return isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)) or _shrinks(step, observed)
 
 
 def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
@@ -28,8 +30,15 @@ def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
     raise Drifted(
         "somebody else moved the traffic",
         f"expected {_text(known[-1])}, found {_text(observed.split)}",
-        "shipit status, then run the same command again or shipit rollback",
+        "shipit status; then the same command with --accept-drift, or shipit rollback",
     )
+
+
+def refuse_old_drift(written: Written, observed: Observed) -> None:
+    """Raises `Drifted` when the shares are not those that shipit wrote last, or was about to write when it ended."""
+    known = [Split(dict(weights)) for weights in (written.intent, written.weights or None) if weights is not None]
+    if known:
+        refuse_drift(known, observed)
 
 
 def refuse_foreign_route(observed: Observed) -> None:
@@ -49,6 +58,18 @@ def refuse_foreign_route(observed: Observed) -> None:
             f"the listener also forwards to target groups that are not shipit's: {listed}",
             "their share would change with every shift",
             "give traffic.listener or traffic.rule one that is shipit's own, or set their weight to 0",
+        )
+
+
+def refuse_stickiness(observed: Observed) -> None:
+    """Raises `Refused` where clients are kept on their target group by a cookie: weights would move only the others, and those
+    left behind would lose their fleet (field notes A7).
+    """
+    if observed.route.sticky_seconds:
+        raise Refused(
+            "the listener keeps clients on their target group",
+            f"target group stickiness is on, for {observed.route.sticky_seconds} s: neither a shift nor a rollback moves them",
+            "switch it off in the listener's forward action, then release",
         )
 
 

@@ -51,16 +51,33 @@ def judge_health(fleet: Fleet | None, needed: int, since: datetime, now: datetim
     return _judge_failure(fleet) or _until_deadline(text, since, now, policy)
 
 
-def judge_canary(goal: Goal, observed: Observed, policy: Policy) -> Verdict:
-    """Whether a fleet that already has a share may keep it."""
+def judge_canary(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> Verdict:
+    """Whether a fleet that already has a share may keep it. BAD when it has lost half of what it needs, when it has been
+    short of instances for too long, or when too many of them have ended; NOT_YET while it may still heal itself.
+    """
     fleet = observed.fleets.get(goal.fleet or "")
     if fleet is None:
         return Verdict(Mood.BAD, f"fleet {goal.fleet} is gone")
     # Not its own desired size: an instance that it adds while it grows is not a sick one.
     needed = needed_healthy(min(fleet.desired, wanted_size(goal, observed, policy)), policy)
+    counts = f"{fleet.healthy} of {needed} healthy"
+    lost = observed.lost.get(fleet.name, frozenset())
+    if len(lost) > max(1, needed // 2):
+        return Verdict(Mood.BAD, f"{len(lost)} of its instances have ended: {_few(sorted(lost))}; {counts}")
     if fleet.healthy >= needed:
-        return Verdict(Mood.GOOD, f"{fleet.healthy} of {needed} healthy")
-    return Verdict(Mood.BAD, "; ".join([f"{fleet.healthy} of {needed} healthy", *_complaints(fleet)]))
+        return Verdict(Mood.GOOD, counts)
+    text = "; ".join([counts, *_complaints(fleet)])
+    short = now - observed.short_since.get(fleet.name, now)
+    if 2 * fleet.healthy < needed or short > timedelta(seconds=policy.dip_seconds):
+        return Verdict(Mood.BAD, text)
+    return Verdict(Mood.NOT_YET, text)
+
+
+def may_go_home(home: Fleet, failed: Fleet | None, policy: Policy) -> bool:
+    """Whether the fleet that served before is fit enough to take everything back from the one that failed."""
+    failed_healthy = failed.healthy if failed else 0
+    enough = home.healthy >= min(needed_healthy(home.desired, policy), max(1, failed_healthy))
+    return home.healthy > 0 and enough
 
 
 def _judge_failure(fleet: Fleet) -> Verdict | None:

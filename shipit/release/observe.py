@@ -8,11 +8,13 @@ from datetime import datetime
 
 from shipit.model import Fleet, Observed, Split
 from shipit.ports import Clock, Fleets, Traffic
+from shipit.standing import Written
 
 
 class Observer:
     """Reads the listener and the fleets. Remembers since when the split is as it is, and which fleets were watched long
-    enough to be trusted; after a restart both begin anew, which costs time and never safety.
+    enough to be trusted, which of them fell short or lost instances; after a restart these begin anew, which costs time and
+    never safety.
     """
 
     def __init__(self, traffic: Traffic, fleets: Fleets, clock: Clock) -> None:
@@ -22,6 +24,8 @@ class Observer:
         self._shares: Mapping[str, int] | None = None
         self._split_since: datetime | None = None
         self._trusted: set[str] = set()
+        self._short_since: dict[str, datetime] = {}
+        self._lost: dict[str, set[str]] = {}
 
     def look(self, about: Sequence[str] = (), *, all_health: bool = False) -> Observed:
         """What is true now. Target health is read only for the fleets `about` which the decision is, and for those that
@@ -43,7 +47,29 @@ class Observer:
         fleets: Mapping[str, Fleet] = {
             name: self._fleets.with_health(fleet) if name in names else fleet for name, fleet in observed.fleets.items()
         }
-        return replace(observed, fleets=fleets)
+        for name in names & set(fleets):
+            self._watch(fleets[name])
+        lost = {name: frozenset(ids) for name, ids in self._lost.items()}
+        return replace(observed, fleets=fleets, short_since=dict(self._short_since), lost=lost)
+
+    def _watch(self, fleet: Fleet) -> None:
+        if fleet.healthy >= fleet.desired:
+            self._short_since.pop(fleet.name, None)
+        else:
+            self._short_since.setdefault(fleet.name, self._clock.now())
+        leaving = {instance.id for instance in fleet.instances if instance.leaving}
+        if leaving and not fleet.leaving:
+            self._lost.setdefault(fleet.name, set()).update(leaving)
+
+    def recall(self, written: Written) -> None:
+        """Takes over since when the split is as it is from what was written down, by whichever process."""
+        if written.at:
+            self._shares, self._split_since = {n: w for n, w in written.weights.items() if w}, written.at
+
+    def unsettle(self, split: Split) -> None:
+        """This is about to be written: somebody may write it back before it is looked at again."""
+        if {name: weight for name, weight in split.weights.items() if weight} != self._shares:
+            self._shares = None
 
     def refresh(self, name: str) -> Fleet | None:
         """One fleet with its health, as it is now: cheaper than a whole look while waiting for it."""

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from shipit.events import Phase
 from shipit.model import Ending, Image, Observed, Verdict
-from shipit.ports import Baker, Clock, Fleets, Traffic
+from shipit.ports import Baker, Clock, Control, Fleets, Traffic
 from shipit.release.goal import Goal
 from shipit.value import value
 
 
 @value()
 class Ports:
-    """The world, as the engine reaches it."""
+    """The world, as the engine reaches it, and those who steer it."""
 
     fleets: Fleets
     traffic: Traffic
     baker: Baker
     clock: Clock
+    control: Control
 
 
 @value()
 class Outcome:
-    """How it ended and why; `observed` is the last look, `phases` where the seconds went."""
+    """How it ended and why; `observed` is the last look, None where nothing could be seen; `phases` where the seconds went."""
 
     ending: Ending
-    observed: Observed
+    observed: Observed | None
     reason: str = ""
     next: str = ""
     phases: tuple[Phase, ...] = ()

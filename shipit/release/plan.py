@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from shipit.model import Fleet, Observed, Pin, Split
+from shipit.model import Exposure, Fleet, Observed, Pin, Split, Stage
 from shipit.release.goal import Goal
 from shipit.release.judge import needed_healthy, wanted_size
 from shipit.release.policy import Policy
@@ -16,6 +17,7 @@ from shipit.release.steps import (
     BakeImage,
     Hold,
     LaunchFleet,
+    Pause,
     PinFleet,
     Preview,
     ResizeFleet,
@@ -25,6 +27,7 @@ from shipit.release.steps import (
 )
 from shipit.release.tidy import tidy
 from shipit.schedule import AT_ONCE
+from shipit.standing import Orders
 from shipit.value import value
 
 # ALB: at most five target groups in one forward action, not adjustable (field notes A2).
@@ -50,7 +53,7 @@ def plan(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> Plan:
     return Plan(ship, tuple(tidy(goal, after, now, policy)))
 
 
-def needs_nothing_more(goal: Goal, observed: Observed) -> bool:
+def serves_alone(goal: Goal, observed: Observed) -> bool:
     """True once the goal's fleet has all the traffic."""
     return goal.fleet is not None and observed.split.percent(goal.fleet) == 100
 
@@ -73,8 +76,10 @@ def split_at(goal_fleet: str, percent: Fraction, observed: Observed) -> Split:
 
 
 def _ship(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
-    if goal.fleet is None or (needs_nothing_more(goal, observed) and not goal.staged):
+    if goal.fleet is None:
         return []
+    if serves_alone(goal, observed) and not goal.staged:
+        return _watch(goal, goal.fleet, observed, now)
     bake: list[Step] = [BakeImage(goal.version)] if goal.image_id is None else []
     arrive = _arrive(goal, goal.fleet, observed, policy)
     return bake + arrive + ([] if goal.staged else _shift(goal, goal.fleet, observed, now))
@@ -90,7 +95,7 @@ def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[S
         launch = LaunchFleet(name, goal.version, goal.image_id or "", size)
         return [launch, AwaitInstances(name, needed), _association(name, observed), await_healthy]
     steps: list[Step] = []
-    if fleet.desired < size:
+    if fleet.desired < size and not goal.retreat:
         steps.append(ResizeFleet(name, size))
     if fleet.parked_until and not goal.flip_first:
         # Before it gets traffic: whoever dies after the shift must not leave a serving fleet with a date to shrink.
@@ -105,6 +110,8 @@ def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[S
 
 def _fit(goal: Goal, fleet: Fleet, needed: int, observed: Observed) -> bool:
     """Healthy now, and either watched for long enough, or known from before and wanted back at once."""
+    if goal.retreat and fleet.healthy:
+        return True
     known = fleet.name in observed.trusted or observed.split.percent(fleet.name) > 0
     return fleet.healthy >= needed and (known or (goal.instant and fleet.proven))
 
@@ -126,19 +133,55 @@ def _association(name: str, observed: Observed) -> Step:
 def _shift(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Step]:
     blues = [fleet for fleet in observed.serving_fleets() if fleet.name != name]
     labels = {**_labels(observed), name: goal.version.name}
-    steps: list[Step] = [] if goal.instant else [PinFleet(blue.name) for blue in blues if blue.pin is None]
+    green = [observed.fleets[name]] if blues and name in observed.fleets else []
+    steps: list[Step] = (
+        [] if goal.instant else _steadied(blues) + [PinFleet(fleet.name) for fleet in green if fleet.pin is None]
+    )
+    if blues and not goal.instant and (goal.orders.paused or goal.orders.share is not None):
+        return steps + _as_told(goal.orders, name, observed, labels)
     share = observed.split.percent(name)
     for stage in AT_ONCE if goal.instant or not blues else goal.stages:
-        until = None
         if stage.percent < share:
             continue
         if stage.percent > share:
             steps.append(ShiftTraffic(split_at(name, stage.percent, observed), name, labels))
-        elif observed.split_since:
-            until = observed.split_since + timedelta(seconds=stage.hold_seconds)
-        if stage.hold_seconds and not (until and until <= now):
-            steps.append(Hold(name, stage.percent, until, stage.hold_seconds))
+        steps += _hold(goal, name, stage, observed, now)
     return steps
+
+
+def _steadied(fleets: list[Fleet]) -> list[Step]:
+    """Those that share requests keep their capacity. One that somebody made serve by hand may have a date to shrink."""
+    unpark: list[Step] = [UnparkFleet(fleet.name) for fleet in fleets if fleet.parked_until]
+    return unpark + [PinFleet(fleet.name) for fleet in fleets if fleet.pin is None]
+
+
+def _as_told(orders: Orders, name: str, observed: Observed, labels: Mapping[str, str]) -> list[Step]:
+    """The share that a person asked for, or the one that it has, until a person says otherwise."""
+    share = observed.split.percent(name)
+    wanted = share if orders.share is None else orders.share
+    shift = [ShiftTraffic(split_at(name, wanted, observed), name, labels)] if wanted != share else []
+    return [*shift, Pause(name, wanted)]
+
+
+def _hold(goal: Goal, name: str, stage: Stage, observed: Observed, now: datetime) -> list[Step]:
+    """What is left of a stage's hold: nothing once it is over or a person said to go on."""
+    promoted = goal.orders.promoted is not None and stage.percent <= goal.orders.promoted
+    since = observed.split_since if observed.split.percent(name) == stage.percent else None
+    until = since + timedelta(seconds=stage.hold_seconds) if since else None
+    if not stage.hold_seconds or promoted or (until and until <= now):
+        return []
+    return [Hold(name, stage.percent, until, stage.hold_seconds)]
+
+
+def _watch(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Step]:
+    """The hold at 100 %: it has everything, and the one that served before is still whole and one write away."""
+    fleet = observed.fleets.get(name)
+    new = fleet is not None and fleet.exposure is not Exposure.ALL and goal.home in observed.fleets
+    if not new or goal.instant:
+        return []
+    if goal.stages[-1].hold_seconds and (goal.orders.paused or goal.orders.share is not None):
+        return _as_told(goal.orders, name, observed, _labels(observed))
+    return _hold(goal, name, goal.stages[-1], observed, now)
 
 
 def _labels(observed: Observed) -> dict[str, str]:

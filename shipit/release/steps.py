@@ -159,6 +159,19 @@ class Hold(FleetStep):
 
 
 @value()
+class Pause(FleetStep):
+    percent: Fraction
+
+    @property
+    def sentence(self) -> str:
+        return f"stay at {format_percent(self.percent)} % until somebody says: shipit promote, or shipit abort"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@value()
 class Settle(FleetStep):
     until: datetime | None
     seconds: float
@@ -210,6 +223,16 @@ class UnparkFleet(FleetStep):
 
 
 @value()
+class KeepFleet(FleetStep):
+    until: datetime
+    minutes: float
+
+    @property
+    def sentence(self) -> str:
+        return f"keep {self.fleet} as it is for {self.minutes:g} minutes, to be looked at"
+
+
+@value()
 class DrainFleet(FleetStep):
     @property
     def sentence(self) -> str:
@@ -246,6 +269,7 @@ PHASES: Mapping[str, str] = {
     "PinFleet": "shift",
     "ShiftTraffic": "shift",
     "Hold": "hold",
+    "Pause": "hold",
 }
 
 

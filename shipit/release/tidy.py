@@ -15,6 +15,7 @@ from shipit.release.steps import (
     ClosePreview,
     DeleteFleet,
     DrainFleet,
+    KeepFleet,
     MarkServing,
     ParkFleet,
     PinFleet,
@@ -37,7 +38,9 @@ def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[
     idle = _idle(goal, observed)
     kept = _kept(goal, idle, now, policy)
     for fleet in idle:
-        if goal.restore and fleet.name == goal.restore.name:
+        if fleet.name == goal.keep or _is_kept(goal, fleet, now):
+            steps += _keep(fleet, now, policy)
+        elif goal.restore and fleet.name == goal.restore.name:
             steps += _restore(fleet, goal.restore)
         elif fleet.name in kept:
             steps += _park(fleet, now, policy)
@@ -52,9 +55,22 @@ def _maybe_anothers(goal: Goal, fleet: Fleet, now: datetime, policy: Policy) -> 
     return young and fleet.exposure is Exposure.NONE and not goal.retire_parked
 
 
+def _is_kept(goal: Goal, fleet: Fleet, now: datetime) -> bool:
+    """It failed, and somebody wants to look at it: until its time is over, or everything idle is to go."""
+    kept = fleet.kept_until is not None and fleet.kept_until > now
+    return kept and not goal.retire_parked and fleet.name not in goal.discard
+
+
+def _keep(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
+    if fleet.kept_until is not None:
+        return []
+    return [KeepFleet(fleet.name, now + timedelta(seconds=policy.keep_seconds), policy.keep_seconds / 60)]
+
+
 def _settle_in(goal: Goal, observed: Observed) -> list[Step]:
     """The fleet that serves gets its own scaling settings back, and is known as one that can be gone back to."""
-    fleet = observed.fleets.get(goal.fleet or "")
+    serves = next(iter(observed.split.serving), "") if goal.staged else goal.fleet
+    fleet = observed.fleets.get(serves or "")
     if fleet is None or observed.split.percent(fleet.name) != 100:
         return []
     steps: list[Step] = []

@@ -38,3 +38,7 @@ def test_a_ci_job_is_named_by_its_page() -> None:
 )
 def test_our_own_files_are_there(parts: tuple[str, ...]) -> None:
     assert Path(data_path(*parts)).is_file()
+
+
+def test_a_password_in_the_address_of_the_job_is_left_out() -> None:
+    assert where({"CI_JOB_URL": "https://bot:token@ci.example/jobs/7"}) == "https://ci.example/jobs/7"

@@ -17,6 +17,7 @@ from shipit.events import Ended, Note, Progress, Shifted, Started, StepBegan, pa
 from shipit.model import Ending, Exposure, Observed
 from shipit.release.plan import plan
 from shipit.release.policy import Policy
+from shipit.standing import Standing
 from tests.cli.shell import Shell, shell
 from tests.fakes.cloud import START
 from tests.release.sights import NOW, fleet, goal, seen
@@ -143,8 +144,9 @@ def test_a_plan_as_json_has_the_same_steps_as_the_text() -> None:
 def shop_that_sees(observed: Observed) -> Any:
     engine = SimpleNamespace(look=lambda all_health=False: observed)
     config = SimpleNamespace(app="hello", env="production")
-    record = SimpleNamespace(history=lambda limit: ())
-    return cast(Any, SimpleNamespace(engine=engine, config=config, record=record, images=SimpleNamespace(all=list)))
+    record = SimpleNamespace(history=lambda limit: (), read=Standing)
+    images, clock = SimpleNamespace(all=list), SimpleNamespace(now=lambda: NOW)
+    return cast(Any, SimpleNamespace(engine=engine, config=config, record=record, images=images, clock=clock))
 
 
 def test_the_status_of_an_empty_account_says_what_to_type() -> None:

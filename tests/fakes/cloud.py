@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from shipit.errors import BakeError, CloudError
+from shipit.errors import BakeError, CloudError, Drifted, NotFound
 from shipit.model import (
     Exposure,
     Fleet,
@@ -66,6 +66,7 @@ class Group:
     floor: int = 0
     pin: Pin | None = None
     leaving: bool = False
+    kept_until: datetime | None = None
     associated_since: datetime | None = None
 
 
@@ -102,7 +103,9 @@ class FakeCloud:
         return ()
 
     def with_health(self, fleet: Fleet) -> Fleet:
-        group = self.groups[fleet.name]
+        group = self.groups.get(fleet.name)
+        if group is None:
+            return replace(fleet, whole=False)
         health = {m.id: self._health(group, m) for m in group.machines}
         joined = tuple(
             replace(i, target=health.get(i.id), reason=self._reason(health.get(i.id))) for i in fleet.instances
@@ -119,37 +122,43 @@ class FakeCloud:
 
     def resize(self, name: str, size: int) -> None:
         self._write("resize", name)
-        group = self.groups[name]
+        group = self._group(name)
         group.desired, group.max_size = size, max(size, group.max_size)
         group.min_size = size if group.pin else min(group.min_size, size)
 
     def pin(self, name: str, pin: Pin) -> None:
         self._write("pin", name)
-        group = self.groups[name]
+        group = self._group(name)
         group.pin = group.pin or replace(pin, min_size=group.min_size)
         group.min_size = group.desired
 
-    def unpin(self, name: str) -> None:
+    def unpin(self, name: str) -> str:
         self._write("unpin", name)
-        group = self.groups[name]
+        group = self._group(name)
         if group.pin:
             group.min_size, group.pin = min(group.pin.min_size, group.desired), None
+        return ""
 
     def expose(self, name: str, exposure: Exposure) -> None:
         self._write("expose", name)
-        self.groups[name].exposure = exposure
+        self._group(name).exposure = exposure
 
     def park(self, name: str, until: datetime, floor: int) -> None:
         self._write("park", name)
-        self.groups[name].parked_until, self.groups[name].floor = until, floor
+        group = self._group(name)
+        group.parked_until, group.floor = until, floor
 
     def unpark(self, name: str) -> None:
         self._write("unpark", name)
-        self.groups[name].parked_until = None
+        self._group(name).parked_until = None
+
+    def keep(self, name: str, until: datetime) -> None:
+        self._write("keep", name)
+        self._group(name).kept_until = until
 
     def drain(self, name: str) -> None:
         self._write("drain", name)
-        group = self.groups[name]
+        group = self._group(name)
         group.leaving, group.min_size, group.desired = True, 0, 0
 
     def delete(self, name: str, *, at_once: bool) -> bool:
@@ -170,7 +179,10 @@ class FakeCloud:
     def observe_route(self) -> Route:
         return Route(Split(dict(self.weights)), dict(self.foreign), not self.weights, self.preview, self.previewable)
 
-    def shift(self, split: Split) -> Route:
+    def shift(self, split: Split, expected: Split) -> Route:
+        shares = {name: weight for name, weight in self.weights.items() if weight}
+        if shares not in ({n: w for n, w in wanted.weights.items() if w} for wanted in (expected, split)):
+            raise Drifted("somebody else moved the traffic", f"found {shares}", "shipit status")
         self._write("shift", " ".join(f"{name}={weight}" for name, weight in split.weights.items()))
         self.weights = dict(split.weights)
         return self.observe_route()
@@ -198,6 +210,11 @@ class FakeCloud:
         return image
 
     # The world
+
+    def _group(self, name: str) -> Group:
+        if name not in self.groups:
+            raise NotFound(f"there is no group {name}", "ValidationError: AutoScalingGroup name not found")
+        return self.groups[name]
 
     def _write(self, what: str, about: str) -> None:
         self.writes.append(f"{what} {about}".strip())
@@ -235,6 +252,7 @@ class FakeCloud:
             exposure=group.exposure,
             parked_until=group.parked_until,
             pin=group.pin,
+            kept_until=group.kept_until,
             created_at=group.created,
         )
 

@@ -80,7 +80,8 @@ class TroubledCompany(Company):
         fleets = cast(Any, Through(FleetsView(self.cloud), self.calls))
         traffic = cast(Any, Through(TrafficView(self.cloud), self.calls))
         baker = cast(Any, Through(self.cloud, self.calls))
-        return Engine(Ports(fleets, traffic, baker, self.cloud.clock), self.policy, self.events.append)
+        ports = Ports(fleets, traffic, baker, self.cloud.clock, self.control)
+        return Engine(ports, self.policy, self.events.append)
 
     def look_after_users(self) -> None:
         """Every fleet with a share has a healthy target, and once somebody serves, somebody always does."""

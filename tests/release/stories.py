@@ -13,6 +13,7 @@ from shipit.release.plan import Plan
 from shipit.release.policy import Policy
 from shipit.schedule import parse_schedule
 from tests.fakes.cloud import FakeCloud, FleetsView, TrafficView
+from tests.fakes.control import FakeControl
 
 DIGEST = "d1"
 
@@ -24,11 +25,13 @@ class Company:
     cloud: FakeCloud = field(default_factory=FakeCloud)
     policy: Policy = field(default_factory=Policy)
     events: list[Any] = field(default_factory=list)
+    control: FakeControl = field(default_factory=FakeControl)
     _names: int = 0
 
     def engine(self) -> Engine:
         fleets, traffic = cast(Any, FleetsView(self.cloud)), cast(Any, TrafficView(self.cloud))
-        return Engine(Ports(fleets, traffic, self.cloud, self.cloud.clock), self.policy, self.events.append)
+        ports = Ports(fleets, traffic, self.cloud, self.cloud.clock, self.control)
+        return Engine(ports, self.policy, self.events.append)
 
     def look(self) -> Observed:
         return self.engine().look(all_health=True)

@@ -114,15 +114,15 @@ def test_a_state_that_aws_adds_later_is_not_healthy() -> None:
 )
 def test_a_canary_keeps_its_share_only_while_it_is_healthy(green: object, good: bool) -> None:
     observed = seen(fleet("v1"), green, split={"v1": 95, "v2": 5})  # type: ignore[arg-type]
-    assert judge_canary(goal("v2", observed), observed, POLICY).good is good
+    assert judge_canary(goal("v2", observed), observed, NOW, POLICY).good is good
 
 
 def test_a_canary_whose_fleet_is_gone_fails() -> None:
     observed = seen(fleet("v1"), split={"v1": 95, "v2": 5})
-    assert judge_canary(goal("v2", observed), observed, POLICY).bad
+    assert judge_canary(goal("v2", observed), observed, NOW, POLICY).bad
 
 
 def test_a_canary_that_scales_out_is_not_taken_for_sick() -> None:
     growing = (*instances("v2", 2), Instance("i-new", "Pending"))
     observed = seen(fleet("v1"), fleet("v2", 3, instances=growing), split={"v1": 95, "v2": 5})
-    assert not judge_canary(goal("v2", observed), observed, POLICY).bad
+    assert not judge_canary(goal("v2", observed), observed, NOW, POLICY).bad
