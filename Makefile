@@ -24,7 +24,7 @@ check: $(READY)  ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-torture: $(READY)  ## Long sweeps: many releases and rollbacks under load, large fleets
+torture: $(READY)  ## Long sweeps: every crash point, every fault, chaos, 10,000 interleavings, a million requests
 	@$(BIN)/python -m bench.torture
 
 golden: $(READY)  ## Rewrite the golden files; review the diff as prose

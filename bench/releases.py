@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
+import time
 
 from bench.world import ending, fleets, load, world
 
@@ -12,6 +14,7 @@ from bench.world import ending, fleets, load, world
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--requests", type=int, default=0, help="go on until so many were sent")
     parser.add_argument("--rate", type=float, default=200)
     options = parser.parse_args(arguments)
     times: dict[str, list[float]] = {"release": [], "rollback": []}
@@ -19,7 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
         here.version("v0")
         here.shipit("release", "v0", "--canary", "100%")
         with load(here.state.front_door_url, options.rate) as reports:
-            for number in range(1, options.rounds + 1):
+            began = time.monotonic()
+            for number in itertools.count(1):
+                if number > options.rounds and (time.monotonic() - began) * options.rate > options.requests * 1.02:
+                    break
                 here.version(f"v{number}")
                 times["release"].append(ending(here.shipit("release", f"v{number}", "--canary", "100%"))["seconds"])
                 times["rollback"].append(ending(here.shipit("rollback"))["seconds"])
@@ -32,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         last = fleets(here)
         resources = {kind: len(names) for kind, names in here.resources().items()}
     report = reports[0]
-    print(f"{options.rounds} releases, {options.rounds} rollbacks at {options.rate:g} requests/s")
+    rounds = len(times["release"])
+    print(f"{rounds} releases, {rounds} rollbacks at {options.rate:g} requests/s")
     print(f"requests: {report.sent} sent, {report.failed} failed; latency {dict(report.latency_ms)} ms")
     for command, seconds in times.items():
         print(f"{command}: median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s")
