@@ -16,29 +16,31 @@ from shipit.sandbox.state import State
 from shipit.sandbox.state import folder as folder_of
 from tests.end_to_end.test_release import World
 
-# Each is a word of its own, so that what is found says where it came from.
+# Each is a word of its own, so that what is found says where it came from; and of this process alone, since the command lines
+# of the whole machine are watched.
+MARK = f"marked-{os.getpid()}-"
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": "AKIAMARKEDENVIRONMENT",
-    "AWS_SECRET_ACCESS_KEY": "marked-secret-key-of-the-environment",
-    "AWS_SESSION_TOKEN": "marked-session-token-of-the-environment",
-    "DATABASE_PASSWORD": "marked-database-password",
-    "GITHUB_TOKEN": "marked-github-token",
-    "NPM_TOKEN": "marked-npm-token",
-    "PACKER_GITHUB_API_TOKEN": "marked-packer-token",
-    "PKR_VAR_password": "marked-packer-variable",
-    "CI_JOB_URL": "https://ci:marked-password-of-the-job-page@ci.example.invalid/job/7",
+    "AWS_SECRET_ACCESS_KEY": f"{MARK}secret-key-of-the-environment",
+    "AWS_SESSION_TOKEN": f"{MARK}session-token-of-the-environment",
+    "DATABASE_PASSWORD": f"{MARK}database-password",
+    "GITHUB_TOKEN": f"{MARK}github-token",
+    "NPM_TOKEN": f"{MARK}npm-token",
+    "PACKER_GITHUB_API_TOKEN": f"{MARK}packer-token",
+    "PKR_VAR_password": f"{MARK}packer-variable",
+    "CI_JOB_URL": f"https://ci:{MARK}password-of-the-job-page@ci.example.invalid/job/7",
 }
 PROFILE = {
     "aws_access_key_id": "AKIAMARKEDPROFILE",
-    "aws_secret_access_key": "marked-secret-key-of-the-profile",
-    "aws_session_token": "marked-session-token-of-the-profile",
+    "aws_secret_access_key": f"{MARK}secret-key-of-the-profile",
+    "aws_session_token": f"{MARK}session-token-of-the-profile",
 }
-REMOTE = "https://someone:marked-password-of-the-remote@git.example.invalid/hello.git"
-DOTENV = "SECRET=marked-secret-of-the-ignored-file\n"
+REMOTE = f"https://someone:{MARK}password-of-the-remote@git.example.invalid/hello.git"
+DOTENV = f"SECRET={MARK}secret-of-the-ignored-file\n"
 # In shipit.yml, under run.environment: goes to the instances by way of user data, and nowhere else.
-FOR_THE_APP = "marked-value-of-the-app"
+FOR_THE_APP = f"{MARK}value-of-the-app"
 # Key ids are no secrets: AWS itself shows them in errors and logs.
-MARKS = (b"marked-",)
+MARKS = (MARK.encode(),)
 # Prints all that it was given: what reaches a builder is in the log of its bake.
 TELLTALE = "#!/bin/sh\nenv | sort\nenv > told-at-bake.txt\n"
 SHIM = """\
