@@ -40,10 +40,6 @@ class Holder:
     fence: int = 0
     phase: str = ""
 
-    def last_heard(self) -> float:
-        """Seconds of the epoch at which the lease was last renewed."""
-        return self.until.timestamp() - LEASE_SECONDS
-
 
 @value()
 class Aim:

@@ -140,3 +140,16 @@ def test_a_record_that_is_switched_off_cannot_freeze() -> None:
     assert "record:" in raised.value.next
     with pytest.raises(Refused):
         NoRecord().unfreeze()
+
+
+def test_whoever_is_called_off_stays_called_off_whatever_else_is_asked(shelf: Shelf) -> None:
+    holder = shelf.taken_by()
+    assert shelf.open().order(Orders(recall="hello-v1", by="bob"), holder.fence)
+    assert not shelf.open().order(PAUSE, holder.fence)
+    assert shelf.open().renew(holder, LATER).orders.recall == "hello-v1"
+
+
+def test_what_called_off_the_holder_before_keeps_nobody_from_steering_the_next(shelf: Shelf) -> None:
+    shelf.open().order(Orders(recall="hello-v1", by="bob"), shelf.taken_by("ann").fence)
+    second = shelf.open().take(shelf.holder("eve"), dead=all_are)
+    assert shelf.open().order(PAUSE, second.fence)

@@ -118,3 +118,10 @@ def test_the_most_recently_parked_fleet_is_the_default_way_back() -> None:
     older, newer = parked("v1", minutes=10), parked("v2", minutes=40)
     observed = seen(older, newer, fleet("v3", created_at=NOW - timedelta(minutes=20)), split={"v3": 100})
     assert rollback_targets(observed)[0].version.name == "v2"
+
+
+def test_a_fleet_that_is_kept_to_be_looked_at_is_not_released() -> None:
+    kept = replace(fleet("v2"), kept_until=NOW + timedelta(hours=1))
+    observed = seen(fleet("v1"), kept, split={"v1": 100})
+    assert release_goal(version("v2"), image("v2"), DIGEST, observed, "new").fleet == "new"
+    assert release_goal(version("v2"), image("v2"), DIGEST, seen(fleet("v1"), fleet("v2")), "new").fleet == "hello-v2"
