@@ -1,6 +1,12 @@
-"""A tiny app to deploy: says its version, on every page and in a header. A file SICK beside it makes it unhealthy."""
+"""A tiny app to deploy: says its version, on every page and in a header.
 
+Files beside it make a version worse: SICK makes it unhealthy, ERRORS holds the percentage of pages that fail, SLOW the
+milliseconds that each page takes longer, BUSY the requests a second up to which all of them are fine.
+"""
+
+import collections
 import os
+import random
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,6 +14,22 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VERSION = (HERE / "VERSION").read_text().strip()
 SICK = (HERE / "SICK").exists()
+
+
+def number_in(name: str) -> float:
+    """What a file beside this one holds; 0 where there is none."""
+    file = HERE / name
+    return float(file.read_text()) if file.exists() else 0.0
+
+
+ERRORS, SLOW, BUSY = number_in("ERRORS") / 100, number_in("SLOW") / 1000, number_in("BUSY")
+RECENT: collections.deque[float] = collections.deque(maxlen=int(BUSY) + 1)
+
+
+def is_busy() -> bool:
+    """Whether more requests than BUSY came within the last second."""
+    RECENT.append(time.monotonic())
+    return len(RECENT) > BUSY and RECENT[-1] - RECENT[0] < 1
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,7 +44,9 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(1)
             self.answer(200, "slow\n")
         else:
-            self.answer(200, f"hello from {VERSION}\n")
+            time.sleep(SLOW)
+            fails = is_busy() and random.random() < ERRORS
+            self.answer(500 if fails else 200, "it failed\n" if fails else f"hello from {VERSION}\n")
 
     do_HEAD = do_GET  # noqa: N815 - the base class wants this name
 

@@ -23,9 +23,9 @@ app.add_typer(chaos.app, name="chaos")
 Name = Annotated[str, typer.Option("--name", envvar="SHIPIT_SANDBOX", help="Which sandbox; several can be up at once.")]
 
 
-def _a_number(value: float) -> float:
+def _a_number(value: float | None) -> float | None:
     """Raises for `nan`, which is neither below a minimum nor above a maximum."""
-    if math.isnan(value):
+    if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is not a number")
     return value
 
@@ -34,20 +34,28 @@ def _a_number(value: float) -> float:
 def up(
     name: Name = "default",
     fast: Annotated[
-        bool, typer.Option("--fast", help="Check health five times as often as the target groups say.")
+        bool,
+        typer.Option("--fast", help="Check health five times as often as the target groups say; metrics every 5 s."),
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the AWS endpoint; 0 takes a free one.")] = 0,
     front_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the load balancer; 0 takes a free one.")
     ] = 0,
+    metrics_lag: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=600, callback=_a_number, help="Seconds until CloudWatch shows a metric.", show_default=False
+        ),
+    ] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C, and leave nothing.")] = False,
 ) -> None:
     """Start the sandbox, or find it running. Needs root: namespaces and a network of its own."""
     from shipit.sandbox import lifecycle
 
     if foreground:
-        raise typer.Exit(lifecycle.foreground(name, fast=fast, port=port, front_port=front_port))
-    state = lifecycle.up(name, fast=fast, port=port, front_port=front_port)
+        code = lifecycle.foreground(name, fast=fast, port=port, front_port=front_port, metrics_lag=metrics_lag)
+        raise typer.Exit(code)
+    state = lifecycle.up(name, fast=fast, port=port, front_port=front_port, metrics_lag=metrics_lag)
     typer.echo(f"sandbox {name} is up")
     typer.echo(f"  load balancer  {state.front_door_url}")
     typer.echo(f"  AWS endpoint   {state.endpoint_url}")

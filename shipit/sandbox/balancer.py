@@ -17,7 +17,7 @@ from shipit.sandbox.haproxy import GROUP_SLOTS, LISTENER_SLOTS, Haproxy, Haproxy
 from shipit.sandbox.health import Loop, Progress, check_forever
 from shipit.sandbox.pool import Member, Pool
 from shipit.sandbox.routing import listener_table, literal, stuck_table
-from shipit.sandbox.seams import Group, Listener, Target, TargetHealth
+from shipit.sandbox.seams import Group, Listener, Names, Target, TargetHealth
 from shipit.sandbox.servers import Servers
 
 DELETE_ATTEMPTS = 500
@@ -125,6 +125,15 @@ class HaproxyBalancer:
         with self._lock:
             rows = self._servers.rows()
             return {arn: pool.counts(rows) for arn, pool in self._pools.items()}
+
+    @property
+    def log_socket(self) -> Path:
+        return self._haproxy.socket.path
+
+    def names(self) -> Names:
+        with self._lock:
+            listeners = {f"s{slot}": arn for arn, slot in self._slots.items()}
+            return Names(listeners, {pool.backend: arn for arn, pool in self._pools.items()})
 
     @property
     def pid(self) -> int | None:

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from shipit.errors import UsageError
-from shipit.sandbox.api import Call
+from shipit.sandbox.api import SERVICES, Call
 from shipit.sandbox.chaos_faults import fault_for
 from shipit.sandbox.lag import Lag, is_read, may_be_behind
 from shipit.sandbox.wire import Answer, NoAnswer
@@ -56,7 +56,7 @@ class Rule:
 
 
 def read_rule(given: Mapping[str, Any]) -> Rule:
-    """Raises `UsageError` for a rule that has no such kind or key, or a value of another type."""
+    """Raises `UsageError` for a rule that has no such kind or key, a value of another type, or that no service fits."""
     known = {field.name: type(field.default) for field in fields(Rule) if field.name != "what"}
     for key, value in given.items():
         if key == "what" and value in KINDS:
@@ -65,7 +65,11 @@ def read_rule(given: Mapping[str, Any]) -> Rule:
             raise UsageError(f"a rule cannot have {key} {value!r}", f"kinds: {', '.join(KINDS)}", "docs/sandbox.md")
     if "what" not in given:
         raise UsageError("a rule must say what happens", f"kinds: {', '.join(KINDS)}", "docs/sandbox.md")
-    return Rule(**given)
+    rule = Rule(**given)
+    if not any(fnmatchcase(service, rule.service) for service in SERVICES.values()):
+        services = ", ".join(sorted(SERVICES.values()))
+        raise UsageError(f"{rule.service!r} fits no service of the sandbox", f"it has {services}", "--service '*'")
+    return rule
 
 
 @dataclass

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from ipaddress import IPv4Network
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.elbv2.models import elbv2_backends
 
 from shipit.sandbox import ec2, elbv2
@@ -15,6 +16,10 @@ from shipit.sandbox.api import Api, Call
 from shipit.sandbox.autoscaling import api as autoscaling_api
 from shipit.sandbox.autoscaling.service import AutoScaling
 from shipit.sandbox.chaos import Chaos
+from shipit.sandbox.cloudwatch import api as cloudwatch_api
+from shipit.sandbox.cloudwatch.alarms import Alarms
+from shipit.sandbox.cloudwatch.meter import Meter, Point, hosts
+from shipit.sandbox.cloudwatch.series import Series
 from shipit.sandbox.inside import Inside
 from shipit.sandbox.links import Ec2Link, GroupsLink, UtcClock, endpoint
 from shipit.sandbox.patience import wait_for_named
@@ -24,6 +29,9 @@ from shipit.sandbox.wire import Server
 
 # How long a stopping instance's units may take; people wait for `terminated`, tests more than once.
 _GRACE_SECONDS = {False: 10.0, True: 3.0}
+# AWS publishes once a minute, and what it publishes can be read a minute or more later (field notes A10).
+_PUBLISHED_SECONDS = {False: 60, True: 5}
+_LAG_SECONDS = {False: 60.0, True: 1.0}
 
 
 class Cloud:
@@ -32,7 +40,14 @@ class Cloud:
     """
 
     def __init__(
-        self, region: str, machines: Machines, balancer: Balancer, network: IPv4Network, *, fast: bool
+        self,
+        region: str,
+        machines: Machines,
+        balancer: Balancer,
+        network: IPv4Network,
+        metrics_lag: float | None = None,
+        *,
+        fast: bool,
     ) -> None:
         self.region = region
         self.network = network
@@ -49,10 +64,16 @@ class Cloud:
         )
         autoscaling_api.install(self.auto_scaling)
         self.auto_scaling.start()
+        series = Series(_LAG_SECONDS[fast] if metrics_lag is None else metrics_lag)
+        cloudwatch_api.install(series)
+        self._alarms = Alarms(series, lambda: list(cloudwatch_backends[ec2.ACCOUNT][region].alarms.values()))
+        self._meter = Meter(balancer.log_socket, series, balancer.names, self._hosts, _PUBLISHED_SECONDS[fast])
+        self._alarms.start()
+        self._meter.start()
 
     def serve(self, pages: Mapping[tuple[str, str], Callable[[bytes], object]], port: int) -> tuple[Api, Server]:
         """Opens the API on loopback; `port` 0 is any free one."""
-        locks = {"ec2": self.ec2.lock, "elbv2": self.load_balancing.lock}
+        locks = {"ec2": self.ec2.lock, "elbv2": self.load_balancing.lock, "cloudwatch": self._alarms.lock}
         api = Api(
             {**pages, **self.chaos.pages()}, locks, before=partial(wait_for_named, self.ec2), after=self._follow_stacks
         )
@@ -86,6 +107,14 @@ class Cloud:
         self._machines.crash(chosen)
         return str(chosen)
 
+    def _hosts(self) -> Iterator[Point]:
+        for group in self._groups():
+            states = [one.state for one in self.balancer.health(group.arn) if one.state != "draining"]
+            for balancer_arn in list(group.load_balancer_arns):
+                yield from hosts(
+                    balancer_arn, group.arn, states.count("healthy"), len(states) - states.count("healthy")
+                )
+
     def _groups(self) -> list[Any]:
         return list(elbv2_backends[ec2.ACCOUNT][self.region].target_groups.values())
 
@@ -95,6 +124,8 @@ class Cloud:
 
     def close(self) -> None:
         """Ends the loops first, so that nothing is launched into what goes away."""
+        self._meter.close()
+        self._alarms.close()
         self.auto_scaling.stop()
         self.ec2.instances.close()
 

@@ -31,18 +31,18 @@ class RuntimeSocket:
     """HAProxy's command line. Every question has a connection of its own, so that threads need no lock here."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def ask(self, *commands: str) -> str:
         """Sends the commands in one go and returns all that was answered. Raises `HaproxyError` when nobody listens."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
                 wire.settimeout(10)
-                wire.connect(str(self._path))
+                wire.connect(str(self.path))
                 wire.sendall(";".join(commands).encode() + b"\n")
                 return b"".join(iter(lambda: wire.recv(65536), b"")).decode(errors="replace")
         except OSError as error:
-            raise HaproxyError(f"HAProxy does not answer on {self._path}: {error}") from error
+            raise HaproxyError(f"HAProxy does not answer on {self.path}: {error}") from error
 
 
 class Haproxy:

@@ -34,16 +34,17 @@ def up(
     region: str = DEFAULT_REGION,
     port: int = 0,
     front_port: int = 0,
+    metrics_lag: float | None = None,
 ) -> State:
     """Starts the sandbox and returns once it serves; when it already does, that is all. Raises `ShipitError` with
-    what is missing.
+    what is missing. `metrics_lag` is how many seconds late CloudWatch's metrics are.
     """
     found = state.read(name)
     if found is not None and _answers(found):
         return found
     check_host()
     process = subprocess.Popen(
-        [*_daemon(name), *_options(fast, region, port, front_port), "--detach"],
+        [*_daemon(name), *_options(fast, region, port, front_port, metrics_lag), "--detach"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -54,11 +55,17 @@ def up(
 
 
 def foreground(
-    name: str = DEFAULT_NAME, *, fast: bool = False, region: str = DEFAULT_REGION, port: int = 0, front_port: int = 0
+    name: str = DEFAULT_NAME,
+    *,
+    fast: bool = False,
+    region: str = DEFAULT_REGION,
+    port: int = 0,
+    front_port: int = 0,
+    metrics_lag: float | None = None,
 ) -> int:
     """Runs the sandbox on this terminal until Ctrl-C or SIGTERM; returns the exit code."""
     check_host()
-    process = subprocess.Popen([*_daemon(name), *_options(fast, region, port, front_port)])
+    process = subprocess.Popen([*_daemon(name), *_options(fast, region, port, front_port, metrics_lag)])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A terminal sends Ctrl-C to both; `kill` only to us. Being told twice does no harm.
         signal.signal(number, lambda given, _frame: _pass_on(process, given))
@@ -160,8 +167,10 @@ def _daemon(name: str) -> list[str]:
     return ["sudo", *([] if sys.stdin.isatty() else ["-n"]), *command]
 
 
-def _options(fast: bool, region: str, port: int, front_port: int) -> list[str]:
-    return ["--region", region, "--port", str(port), "--front-port", str(front_port), *(["--fast"] if fast else [])]
+def _options(fast: bool, region: str, port: int, front_port: int, metrics_lag: float | None) -> list[str]:
+    options = ["--region", region, "--port", str(port), "--front-port", str(front_port)]
+    lag = [] if metrics_lag is None else ["--metrics-lag", str(metrics_lag)]
+    return [*options, *lag, *(["--fast"] if fast else [])]
 
 
 def _await_ready(name: str, process: subprocess.Popen[str]) -> State:

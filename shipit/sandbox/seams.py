@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 
@@ -126,8 +127,22 @@ class Listener:
     rules: Sequence[Rule] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the balancer's own names in its log stand for: listener ARN by frontend, target group ARN by backend."""
+
+    listeners: Mapping[str, str]
+    groups: Mapping[str, str]
+
+
 class Balancer(Protocol):
     """The data plane: HAProxy, real health checks, draining."""
+
+    @property
+    def log_socket(self) -> Path:
+        """HAProxy's runtime socket, whose ring `requests` gets a line for each request."""
+
+    def names(self) -> Names: ...
 
     def set_listeners(self, listeners: Sequence[Listener]) -> None:
         """Makes these the routing tables, atomically, without a reload; returns when requests follow them."""

@@ -191,7 +191,14 @@ def test_rules_are_set_listed_and_cleared_over_the_wire(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"what": "denied", "nth": "2"}, {"what": "denied", "extra": 1}, {"what": "rain"}]
+    "given",
+    [
+        {},
+        {"what": "denied", "nth": "2"},
+        {"what": "denied", "extra": 1},
+        {"what": "rain"},
+        {"what": "denied", "service": "elb"},
+    ],
 )
 def test_a_rule_that_cannot_be_read_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
