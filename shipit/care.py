@@ -70,7 +70,7 @@ def survey(shop: Shop, rules: Rules) -> Survey:
         marked=_marked(shop),
         images=tuple(shop.retention.images()),
         snapshots=tuple(shop.retention.snapshots()),
-        used=shop.retention.used(),
+        used=shop.retention.used() if standing is None else {**_aimed_at_elsewhere(shop), **shop.retention.used()},
         recent=recent,
     )
     # Instances and accounts that an image is shared with are only asked for where they decide.
@@ -133,6 +133,9 @@ def _try(shop: Shop, leftover: Leftover, facts: Facts) -> Verdict:
         return _try_bake(shop, name, facts)
     stays: list[str] = []
     if leftover.kind is Kind.IMAGE:
+        needs = _aimed_at_elsewhere(shop).get(name)
+        if needs:
+            raise Refused(f"image {name} is kept", f"it is needed by now: {needs}", "shipit gc")
         stays += shop.retention.delete_image(name, next(a.image.state for a in facts.images if a.image.id == name))
     elif leftover.kind is Kind.SNAPSHOT:
         shop.retention.delete_snapshot(name)
@@ -227,6 +230,15 @@ def _written_down(shop: Shop) -> tuple[Standing | None, frozenset[str], tuple[st
         return None, frozenset(), (f"the record cannot be read, so no image is deleted: {error.what} ({error.why})",)
     recent = {event.commit for event in events if isinstance(event, Ended) and _served(event) and event.at > oldest}
     return standing, frozenset(recent - {""}), ()
+
+
+def _aimed_at_elsewhere(shop: Shop) -> dict[str, str]:
+    """The images that releases of other environments are about to launch, by id: those have no fleet yet that shows it."""
+    others = sorted(shop.retention.environments() - {shop.config.env})
+    aims = {env: shop.record_of(env).read().aim for env in others}
+    return {
+        aim.image_id: f"the release of {aim.version.name} in {env}" for env, aim in aims.items() if aim and aim.image_id
+    }
 
 
 def _served(event: Ended) -> bool:

@@ -270,13 +270,17 @@ def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:
     """The section that the keys lead to, and the field in it."""
     section: type[BaseModel] = Settings
     field: FieldInfo | None = None
+    named = False
     for key in keys:
+        if named:
+            named = False  # the name of one of several
+            continue
         field = section.model_fields.get(str(key))
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
         below = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if field is None or not below:
             break
-        section = below[0]
+        section, named = below[0], getattr(field.annotation, "__origin__", None) is dict
     return section, field
 
 

@@ -38,7 +38,8 @@ class Wanted:
 @value()
 class Manner:
     """How a command goes about it. `wait_seconds`: how long to queue behind another one. `accept_drift`: go on although
-    somebody else moved traffic. `despite_freeze`: go on although it is frozen. `keep_failed` and `auto_rollback`: as in `Goal`.
+    somebody else moved traffic. `despite_freeze`: go on although it is frozen. `keep_failed`, `auto_rollback`, `hand_over` and
+    `smoke`: as in `Goal`.
     """
 
     wait_seconds: float = 0.0
@@ -46,6 +47,8 @@ class Manner:
     despite_freeze: bool = False
     keep_failed: bool = False
     auto_rollback: bool = True
+    hand_over: bool = False
+    smoke: bool = False
 
 
 def goal_of_release(shop: Shop, wanted: Wanted, version: Version, image: Image | None, seen: Observed) -> Goal:

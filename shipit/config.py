@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shipit.settings import Settings
 
 FILE_NAME = "shipit.yml"
-_RULES = ("settings.py", "checked.py", "schedule.py")
+_RULES = ("settings.py", "section.py", "checked.py", "schedule.py")
 _SECTION = "section"
 KEPT_FILES = 32
 LARGEST_BYTES = 1_000_000
@@ -81,6 +81,8 @@ def as_document(values: object) -> Any:
     """Settings, or a section of them, as plain JSON values."""
     if isinstance(values, SimpleNamespace):
         return {key: as_document(value) for key, value in vars(values).items()}
+    if isinstance(values, dict):
+        return {key: as_document(value) for key, value in values.items()}
     return list(values) if isinstance(values, tuple) else values
 
 
@@ -104,7 +106,8 @@ def _read(path: Path) -> bytes:
 
 
 def _cache_file(text: bytes, path: Path, env: str | None, builtin: Mapping[str, Any]) -> Path:
-    rules = [Path(__file__).with_name(name).stat() for name in _RULES]
+    here = Path(__file__).parent
+    rules = [path.stat() for path in (*(here / name for name in _RULES), *sorted((here / "gates").glob("*.py")))]
     facts = [__version__, path.name, env, builtin, [(rule.st_mtime_ns, rule.st_size) for rule in rules]]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + text).hexdigest()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -144,7 +147,7 @@ def _encoded(value: Any) -> Any:
     fields = getattr(type(value), "model_fields", None)
     if fields is not None:
         return {_SECTION: {name: _encoded(getattr(value, name)) for name in fields}}
-    return value if not isinstance(value, dict) else {"mapping": value}
+    return value if not isinstance(value, dict) else {"mapping": {key: _encoded(one) for key, one in value.items()}}
 
 
 def _decoded(value: Any) -> Any:
@@ -154,4 +157,4 @@ def _decoded(value: Any) -> Any:
         return value
     if _SECTION in value:
         return Values(**{name: _decoded(inner) for name, inner in value[_SECTION].items()})
-    return value["mapping"]
+    return {key: _decoded(one) for key, one in value["mapping"].items()}

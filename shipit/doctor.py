@@ -13,8 +13,9 @@ from shipit.found import Finding, Health
 from shipit.model import Observed
 from shipit.ports import SourceQuery
 from shipit.release.guard import refuse_foreign_route
+from shipit.sandboxed import SANDBOX
 from shipit.tenure import running
-from shipit.wiring import SANDBOX, Shop
+from shipit.wiring import Shop
 
 if TYPE_CHECKING:
     from shipit.aws.doctor import Balancer
@@ -108,6 +109,13 @@ def _balancer(sick: Sick) -> Iterator[Finding]:
         yield _ok(f"load balancer {found.name} is active, listener {found.listener} exists")
 
 
+def _gates(sick: Sick) -> Iterator[Finding]:
+    gates = sick.shop.gates
+    if gates.any:
+        gates.check()
+        yield _ok("gates can be asked")
+
+
 def _action(sick: Sick) -> Iterator[Finding]:
     route = sick.shop.traffic.observe()
     refuse_foreign_route(Observed(route))
@@ -118,10 +126,13 @@ def _action(sick: Sick) -> Iterator[Finding]:
     else:
         yield _ok(f"traffic can be shifted: {count} of {GROUPS_PER_ACTION} target groups in the action")
     if route.sticky_seconds:
-        why = (
-            f"users stay where they are for up to {route.sticky_seconds} s: shares grow slowly, and a rollback as well"
+        yield _ok(
+            f"clients are kept on their target group for {route.sticky_seconds} s, except while traffic is shifted"
         )
-        yield Finding(Health.WARN, "the action is sticky", why, "turn stickiness off, or drain that long")
+    if route.kept_sticky_seconds and not route.sticky_seconds and not sick.shop.record.read().holder:
+        why = f"a release has switched it off; it was {route.kept_sticky_seconds} s"
+        ways = "shipit resume" if route.previewable else "shipit retire"
+        yield Finding(Health.WARN, "clients are not kept on their target group", why, ways)
     if not route.previewable:
         why = "the action authenticates first, and cannot be copied"
         yield Finding(Health.WARN, "there is no preview here", why, "shipit release works; shipit stage does not show")
@@ -238,6 +249,7 @@ HERE: dict[str, Check] = {"shipit.yml": _config, "git": _git, "Packer": _packer}
 THERE: dict[str, Check] = {
     "load balancer": _balancer,
     "traffic": _action,
+    "gates": _gates,
     "subnets": _subnets,
     "security groups": _security_groups,
     "instance profile": _profiles,

@@ -61,6 +61,10 @@ class Drifted(Refused):
     """Somebody else moved the traffic since we last looked or wrote: whoever that was wins."""
 
 
+class Stale(ShipitError):
+    """What a write rested on was looked at too long ago, since the record let it wait: nothing was sent, look again."""
+
+
 class Held(Refused):
     """Somebody else is at it. `holder` says who, and until when, in words that can be shown."""
 

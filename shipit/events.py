@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
-from shipit.model import Ending
+from shipit.model import Ending, Mood
 from shipit.value import value
 
 
@@ -90,6 +90,28 @@ class Phase:
 
 
 @value(kw_only=True)
+class GateSpoke(_Event):
+    """A gate thinks otherwise than before: its mood (`good`, `not_yet`, `bad`) and its figures in words."""
+
+    kind: Literal["gate"] = "gate"
+    gate: str
+    mood: Mood
+    reason: str
+    percent: float
+    settled: bool = False
+
+
+@value()
+class GateWord:
+    """What a gate said last of the new version at a share, in percent."""
+
+    gate: str
+    percent: float
+    mood: Mood
+    reason: str
+
+
+@value(kw_only=True)
 class Ended(_Event):
     """How the command ended, who serves now, and what to type next."""
 
@@ -106,6 +128,7 @@ class Ended(_Event):
     reason: str = ""
     next: str = ""
     phases: tuple[Phase, ...] = ()
+    gates: tuple[GateWord, ...] = ()
 
 
 @value(kw_only=True)
@@ -119,7 +142,7 @@ class Steered(_Event):
     where: str = ""
 
 
-Event = Started | StepBegan | Progress | BakeLine | Shifted | Note | Steered | Ended
+Event = Started | StepBegan | Progress | BakeLine | Shifted | Note | GateSpoke | Steered | Ended
 Listener = Callable[[_Event], None]
 
 

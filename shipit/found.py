@@ -28,7 +28,9 @@ class Kind(StrEnum):
 
 @value()
 class Naming:
-    """An action that names a target group. `own` is the one that shipit shifts, `preview` a preview rule."""
+    """An action that names a target group. `own` is the one that shipit shifts, `preview` a rule of its own for a header,
+    behind which a fleet is previewed, or waits.
+    """
 
     rule: str
     weight: int

@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shipit.errors import LeaseLost, Recalled, ShipitError
+from shipit.errors import LeaseLost, Recalled, ShipitError, Stale
 from shipit.ports import Record
 from shipit.standing import CALLED_OFF, LEASE_SECONDS, SKEW_SECONDS, Aim, Holder, Orders, Standing, Written
 
 BEAT_SECONDS = 1.0
 # How long a release stays where it is, watched, once its lease may be over and the record cannot be reached.
 DEAF_SECONDS = 120.0
+# How long asking the record may take before what was looked at right before it is too old to write upon.
+FRESH_SECONDS = 2.0
 TRAFFIC = frozenset({"ModifyListener", "ModifyRule"})
 
 
@@ -73,9 +75,12 @@ class Lease:
         return self._record.kept
 
     def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
-        """Takes the lease and keeps it. Raises what `ports.Record.take` raises."""
-        began = self._seconds()
-        self._standing = self._record.take(holder, dead=dead, keep_orders=keep_orders)
+        """Takes the lease and keeps it; what was told before is written down along with it. Raises what `ports.Record.take`
+        raises.
+        """
+        began, news = self._seconds(), dict(self._news)
+        self._standing = self._record.take(holder, dead=dead, keep_orders=keep_orders, **news)  # type: ignore[arg-type]
+        self._sent(news)
         self._safe_until = began + LEASE_SECONDS - SKEW_SECONDS if self._standing.fence else math.inf
         self._holder = replace(holder, fence=self._standing.fence)
         if self._standing.fence and self._in_background:
@@ -127,15 +132,26 @@ class Lease:
             self._new_aim = self._new_aim or aim is not None
 
     def guard(self, operation: str) -> None:
-        """Raises `LeaseLost` or `Recalled` where the write must not be sent; waits where that cannot be known."""
+        """Raises `LeaseLost` or `Recalled` where the write must not be sent; waits where that cannot be known. Raises `Stale` after
+        a wait: somebody who needs no record, a rollback, may have moved traffic meanwhile.
+        """
         if not self.held:
             return
-        if self._owes_aim() or operation in TRAFFIC or self._overdue:
+        began = self._seconds()
+        if self._owes_aim() or self._overdue or (operation in TRAFFIC and not self._alone_on_the_way_home):
             self.beat()
         while self._deaf_to(operation):
             self._sleep(BEAT_SECONDS)  # which checks
             self.beat()
         self.check()
+        waited = self._seconds() - began
+        if waited > FRESH_SECONDS:
+            raise Stale(f"{operation} was not sent", f"the record let it wait for {waited:.0f} s", "shipit resume")
+
+    @property
+    def _alone_on_the_way_home(self) -> bool:
+        """A way home is taken without a record that is known not to answer: asking it again would only take time."""
+        return bool(self._unreachable) and self._goes_home()
 
     @property
     def _overdue(self) -> bool:

@@ -197,6 +197,11 @@ class Split:
     def total(self) -> int:
         return sum(self.weights.values())
 
+    @property
+    def shares(self) -> Mapping[str, int]:
+        """The weights of those that get requests."""
+        return {name: weight for name, weight in self.weights.items() if weight}
+
     def percent(self, fleet: str) -> Fraction:
         """The share of `fleet` in percent, exactly; zero for a fleet that is not in the action."""
         return Fraction(100 * self.weights.get(fleet, 0), self.total) if self.total else Fraction(0)
@@ -217,16 +222,22 @@ class Route:
 
     `foreign` are target groups in the action that are not ours, with their weights: kept as they are. `vacant` says that
     nothing is forwarded yet (a fixed response): the place for a first release. `preview` is the fleet that has a preview
-    rule, `previewable` whether such a rule can be made (an action that authenticates first cannot be copied). `obstacle`
-    says why traffic cannot be shifted here at all.
+    rule, `preview_token` what the header must say for it (empty where the rule has no effect, since it comes too late),
+    `previewable` whether such a rule can be made (an action that authenticates first cannot be copied). `aside` are fleets with a
+    rule that no request meets: they wait outside the action, health checked. `sticky_seconds` is for how long it keeps clients on
+    their target group, `kept_sticky_seconds` for how long it did before that was switched off to shift traffic; 0 where it does
+    not, or did not. `obstacle` says why traffic cannot be shifted here at all.
     """
 
     split: Split
     foreign: Mapping[str, int] = field(default_factory=dict)
     vacant: bool = False
     preview: str | None = None
+    preview_token: str = ""
+    aside: frozenset[str] = frozenset()
     previewable: bool = True
     sticky_seconds: int = 0
+    kept_sticky_seconds: int = 0
     obstacle: str = ""
 
 
@@ -254,10 +265,18 @@ class Verdict:
 
 @value()
 class Stage:
-    """One canary share and how long it is held. The last stage of a schedule is 100 percent."""
+    """One canary share and how long it is held; a `manual` one then waits for a person. `gates` are those that judge it, by name;
+    none named means all. The last stage of a schedule is 100 percent.
+    """
 
     percent: Fraction
     hold_seconds: float = 0.0
+    manual: bool = False
+    gates: tuple[str, ...] = ()
+
+    @property
+    def watched(self) -> bool:
+        return self.manual or self.hold_seconds > 0
 
 
 @value()
@@ -266,7 +285,9 @@ class Observed:
 
     `split_since` says since when the split is as it is, as far as this process (or the record) knows. `trusted` are the
     fleets that have been seen healthy for long enough to be given traffic. `short_since` says of fleets since when they have
-    fewer healthy instances than they should, `lost` which of their instances have been seen leaving.
+    fewer healthy instances than they should, `lost` which of their instances have been seen leaving. `held` are the fleets and
+    shares at which the gates had nothing against going on, `doubted` those at which they wanted a person to say so, `smoked` the
+    fleets that have passed their smoke test.
     """
 
     route: Route
@@ -275,6 +296,9 @@ class Observed:
     trusted: frozenset[str] = frozenset()
     short_since: Mapping[str, datetime] = field(default_factory=dict)
     lost: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    held: frozenset[tuple[str, Fraction]] = frozenset()
+    doubted: frozenset[tuple[str, Fraction]] = frozenset()
+    smoked: frozenset[str] = frozenset()
 
     @property
     def split(self) -> Split:

@@ -18,8 +18,11 @@ FINGERPRINT, SOURCE_IMAGE, BAKED_BY, BAKED_AT = (
 BAKE = "shipit:bake"
 EXPOSURE, PARKED_UNTIL, PIN, LEAVING = "shipit:exposure", "shipit:parked-until", "shipit:pin", "shipit:leaving"
 KEPT_UNTIL, KEEP = "shipit:kept-until", "shipit:keep"
+STICKINESS = "shipit:stickiness"
 RETIRE_ACTION = "shipit-retire"
 PREVIEW_HEADER = "x-shipit-preview"
+# Nobody sends this one: a rule for it keeps a parked fleet health checked outside the action.
+ASIDE_HEADER = "x-shipit-aside"
 TAG_VALUE_LIMIT = 256
 _NAME_LIMIT = 32
 _NONCE_DIGITS = 8

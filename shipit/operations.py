@@ -11,18 +11,19 @@ from typing import ParamSpec, cast
 from shipit.choice import Manner, Wanted, goal_of_release, goal_of_rollback, goal_to_resume, version_and_image
 from shipit.errors import Held, Interrupted, LeaseLost, Recalled, Refused, ShipitError, Stopped, UsageError
 from shipit.events import Ended, Started
+from shipit.hooks import Point, facts_of
 from shipit.model import Ending, Observed, Verdict, Version
 from shipit.release.goal import (
     Goal,
     abort_goal,
     serving_goal,
 )
-from shipit.release.guard import refuse_old_drift
+from shipit.release.guard import refuse_old_drift, refuse_to_smoke_blindly
 from shipit.release.outcome import Outcome
 from shipit.release.plan import Plan
 from shipit.reporting import end, end_refused, last_look, note, start
 from shipit.standing import Orders, Standing
-from shipit.tenure import OURS, Patience, call_off, take, take_after
+from shipit.tenure import Patience, call_off, take, take_after
 from shipit.wiring import Shop
 
 # Commands that have the time, and the permissions, to sweep up after those that were killed.
@@ -93,7 +94,11 @@ def rollback(shop: Shop, to: str | None) -> Ended:
     seen = shop.engine.look()
     goal = goal_of_rollback(shop, to, seen)
     fleet = seen.fleets.get(goal.fleet or "")
-    if fleet is not None and fleet.desired > 0 and fleet.name in {*seen.split.weights, seen.route.preview}:
+    if (
+        fleet is not None
+        and fleet.desired > 0
+        and fleet.name in {*seen.split.weights, *seen.route.aside, seen.route.preview}
+    ):
         started = start(shop, "rollback", goal.version, goal.fleet or "")
         return _run(shop, started, goal, seen, before_tidying=_calling_off(shop, started, goal))
     _take_for_launch(shop, goal)
@@ -131,7 +136,11 @@ def bake(shop: Shop, ref: str) -> Ended:
     version = shop.repository.resolve(ref)
     started = start(shop, "bake", version)
     try:
-        image = shop.baker.bake(version)
+        image = shop.baker.find(version)
+        if image is None:
+            facts = facts_of(shop.config.app, shop.config.env, version.name, version.commit)
+            shop.hooks.run(Point.BEFORE_BAKE, facts)
+            image = shop.baker.bake(version)
     except (UsageError, Refused, Interrupted):
         raise
     except ShipitError as error:
@@ -206,10 +215,15 @@ def _chosen(
     if goes_on and not sent_home and not manner.accept_drift:
         refuse_old_drift(standing.written, seen)
     goal = choose(seen, standing)
+    if command == "release" and any(stage.hold_seconds for stage in goal.stages):
+        shop.gates.check({name for stage in goal.stages for name in stage.gates})
     if command in SWEEPING:
         goal = replace(goal, discard=goal.discard | _strays(shop))
     if command != "resume":
-        goal = replace(goal, keep_failed=manner.keep_failed, auto_rollback=manner.auto_rollback)
+        kept, home = manner.keep_failed, manner.auto_rollback
+        goal = replace(goal, keep_failed=kept, auto_rollback=home, hand_over=manner.hand_over, smoke=manner.smoke)
+    if goal.smoke and not seen.split.percent(goal.fleet or ""):
+        refuse_to_smoke_blindly(shop.gates.smoking(), seen)
     return seen, goal
 
 
@@ -217,10 +231,6 @@ def _strays(shop: Shop) -> frozenset[str]:
     """Parts of launches that were cut short, old enough not to be somebody's who is at it now."""
     patience = timedelta(seconds=shop.config.settings.health.deadline_seconds)
     return frozenset(shop.fleets.strays(shop.clock.now() - patience))
-
-
-def _tidy(_: Observed) -> Verdict:
-    return OURS
 
 
 def _calling_off(shop: Shop, started: Started, goal: Goal) -> Callable[[Observed], Verdict]:
@@ -234,7 +244,7 @@ def _run(
     seen: Observed,
     *,
     patient: bool = False,
-    before_tidying: Callable[[Observed], Verdict] = _tidy,
+    before_tidying: Callable[[Observed], Verdict] | None = None,
     remark: str = "",
 ) -> Ended:
     """Goes for the goal; tells and writes down how it ended, and gives the lease back, whatever happens."""
@@ -253,7 +263,23 @@ def _run(
     if outcome.ending is Ending.SUCCEEDED and remark:
         outcome = replace(outcome, reason=remark)
     _free(shop, keep_aim=outcome.ending not in (Ending.SUCCEEDED, Ending.FAILED_CLEAN))
+    if not remark:
+        _hook_after(shop, started.command, goal, outcome)
     return end(shop, started, outcome)
+
+
+def _hook_after(shop: Shop, command: str, goal: Goal, outcome: Outcome) -> None:
+    """The hook that fits how it ended; what goes wrong with it changes nothing any more."""
+    shipped = outcome.ending in (Ending.SUCCEEDED, Ending.SHIPPED_DIRTY) and goal.fleet and not goal.staged
+    if outcome.ending in (Ending.FAILED_CLEAN, Ending.FAILED_DIRTY):
+        point = Point.ON_FAILURE
+    elif shipped and command == "rollback":
+        point = Point.AFTER_ROLLBACK
+    elif shipped and command in ("release", "resume") and not goal.retreat:
+        point = Point.AFTER_RELEASE
+    else:
+        return
+    shop.engine.actor.hook(point, goal, SHIPIT_ENDING=outcome.ending.value, SHIPIT_REASON=outcome.reason)
 
 
 def _free(shop: Shop, *, keep_aim: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from shipit.counts import Count
 from shipit.events import Ended, Steered
 from shipit.model import Exposure, Fleet, Image, Pin, Route, Split, Version
 from shipit.standing import Aim, Freeze, Holder, Orders, Standing, Written
@@ -98,8 +99,23 @@ class Traffic(Protocol):
         """Sets the weights of our fleets in one write, keeps everything else, and returns what it reads back.
 
         Reads right before it writes, and raises `errors.Drifted` when the shares are neither those of `expected` nor those
-        wanted: somebody else moved traffic. A write that was reported as failed is read back before it is tried again.
+        wanted: somebody else moved traffic. A write that was reported as failed is read back before it is tried again. Where
+        shares move, clients are not kept on their target group any more.
         """
+
+    def keep_stickiness(self, seconds: int) -> None:
+        """Writes down, beside the action, for how long it keeps clients on their target group, before a shift ends that."""
+
+    def restore_stickiness(self, name: str) -> None:
+        """Keeps clients on their target group again as it did before, and leaves this fleet, which has everything, alone in the
+        action: a cookie for another one would lead there, whatever its weight.
+        """
+
+    def keep_aside(self, name: str) -> None:
+        """Names the fleet in a rule that no request meets, so that it is health checked outside the action."""
+
+    def leave_aside(self, name: str) -> None:
+        """Removes that rule, if there is one."""
 
     def open_preview(self, name: str) -> None:
         """Makes requests with the preview header go to this fleet alone, and so starts its health checks."""
@@ -141,11 +157,20 @@ class Record(Protocol):
     def read(self) -> Standing:
         """What stands now; an empty `Standing` when nothing was ever written."""
 
-    def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
+    def take(
+        self,
+        holder: Holder,
+        *,
+        dead: Callable[[Holder], bool],
+        keep_orders: bool = False,
+        written: Written | None = None,
+        aim: Aim | None = None,
+    ) -> Standing:
         """The lease for `holder`, with the next fence, until `holder.until`. Makes the table where there is none.
 
         Raises `errors.Held` while somebody else's lease runs, and `SKEW_SECONDS` longer, unless `dead` says that its process
-        is known to have ended. Taking it twice with the same `holder.id` is taking it once. Orders are dropped unless kept.
+        is known to have ended. Taking it twice with the same `holder.id` is taking it once. Orders are dropped unless kept;
+        `written` and `aim` are what was done, and begun, before the lease was asked for.
         """
 
     def renew(
@@ -172,6 +197,59 @@ class Record(Protocol):
 
     def history(self, limit: int) -> Sequence[Ended | Steered]:
         """Newest first."""
+
+
+@value()
+class Alarm:
+    """An alarm of CloudWatch. `complete` is False where it was evaluated on a part of its data."""
+
+    name: str
+    state: str
+    reason: str = ""
+    complete: bool = True
+
+
+@value()
+class Query:
+    """One metric by an id of ours, with exactly the dimensions that it is published with."""
+
+    id: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    stat: str
+
+
+class Metrics(Protocol):
+    """What the load balancer and CloudWatch count. Periods begin at whole multiples of `period_seconds`; what is younger than
+    `lag_seconds` may not be published yet, and is not read. Where nothing was published there is no value.
+    """
+
+    period_seconds: int
+    lag_seconds: float
+
+    def answered(self, fleet: str, start: datetime, end: datetime) -> Mapping[datetime, Count]:
+        """Requests of each period from `start` on, before `end`, and how many failed: answers with 5xx, refused connections."""
+
+    def slower(self, fleet: str, seconds: float, start: datetime, end: datetime) -> Mapping[datetime, Count]:
+        """Answers of each period, and how many took longer than that."""
+
+    def percentile(self, fleet: str, rank: float, start: datetime, end: datetime) -> float | None:
+        """The response time in seconds that so many percent of the answers did not exceed; None without answers."""
+
+    def values(
+        self, queries: Sequence[Query], expression: str | None, start: datetime, end: datetime
+    ) -> Mapping[datetime, float]:
+        """The only metric, or what the expression makes of them, by period."""
+
+    def places(self, green: str, blue: str) -> Mapping[str, str]:
+        """`green`, `blue` and `load_balancer` as dimensions name them."""
+
+    def alarms(self, names: Sequence[str]) -> Mapping[str, Alarm]:
+        """Those that exist, metric and composite."""
+
+    def alarm_names(self) -> Sequence[str]:
+        """All that there are, for somebody who misspelt one."""
 
 
 class Control(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shipit import naming
 from shipit.errors import Interrupted, ShipitError
 from shipit.events import Ended, Note, Started, Steered
 from shipit.model import Ending, Version
@@ -65,8 +66,9 @@ def end(shop: Shop, started: Started, outcome: Outcome, *, kept: bool = True) ->
         seconds=round((now - started.at).total_seconds(), 3),
         serving=shares(outcome.observed) if outcome.observed else {},
         reason=outcome.reason,
-        next=outcome.next or _undo(started.command, outcome),
+        next=outcome.next or _what_next(started.command, started.version, outcome),
         phases=outcome.phases,
+        gates=tuple(shop.gates.words()),
     )
     if kept:
         _keep(shop, event)
@@ -101,7 +103,12 @@ def last_look(shop: Shop, ending: Ending, error: ShipitError, next: str = "") ->
     return Outcome(ending, observed, why, next or error.next)
 
 
-def _undo(command: str, outcome: Outcome) -> str:
+def _what_next(command: str, version: str, outcome: Outcome) -> str:
+    """What to type next when all is well."""
+    if command == "stage" and outcome.ending is Ending.SUCCEEDED and outcome.observed:
+        token = outcome.observed.route.preview_token
+        see = f" (requests with the header {naming.PREVIEW_HEADER}: {token} reach it now)" if token else ""
+        return f"shipit release {version}{see}"
     if (
         outcome.ending is not Ending.SUCCEEDED
         or command not in ("release", "rollback", "resume")

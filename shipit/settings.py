@@ -5,12 +5,15 @@ One source for the checks, for the JSON Schema and for docs/configuration.md. Un
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, create_model, field_validator, model_validator
 
 from shipit.errors import UsageError
+from shipit.gates import kinds, several
 from shipit.schedule import EXAMPLE, parse_schedule
+from shipit.section import Number, Section, Whole
 
 APP_NAME = r"^[a-z][a-z0-9-]{0,30}$"
 Name = Annotated[str, StringConstraints(pattern=APP_NAME)]
@@ -19,9 +22,6 @@ SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
 ImageId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]+$")]
 ListenerArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener/app/.+$")]
 RuleArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener-rule/app/.+$")]
-# Strict: `size: true` is a mistake, not one instance.
-Whole = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
 EnvironmentKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -42,10 +42,6 @@ MEANINGS = {
     r"^\d{12}$": "12 digits in quotes",
     r"^[A-Za-z0-9_.-]{3,255}$": "3 to 255 letters, digits and . _ -",
 }
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, str_strip_whitespace=True)
 
 
 class SourceImage(Section):
@@ -222,6 +218,59 @@ class Images(Section):
     )
 
 
+class Hooks(Section):
+    """Programs that run where shipit runs, at fixed points of a release: see docs/hooks.md."""
+
+    before_bake: str | None = Field(None, description="Before an image is baked.", examples=["make check"])
+    before_traffic: str | None = Field(
+        None, description="Once per release, before the first request.", examples=["./migrate.sh"]
+    )
+    after_stage: str | None = Field(None, description="When the hold of a stage is over.")
+    after_release: str | None = Field(None, description="When the new version serves everybody.")
+    after_rollback: str | None = Field(None, description="When an earlier version serves again.")
+    on_failure: str | None = Field(None, description="When a release or rollback has failed.", examples=["./alert.sh"])
+    timeout_seconds: Number = Field(300, description="A hook is ended after this long, and has failed.", gt=0, le=3600)
+
+
+class GatesBase(Section):
+    """What decides whether a canary may go on, besides the health of its fleet: see docs/canary.md."""
+
+    period_seconds: Whole = Field(60, description="How often CloudWatch gets the balancer's metrics.", ge=1, le=3600)
+    lag_seconds: Number = Field(
+        120, description="Metrics younger than this are not looked at: they may not be complete.", ge=0, le=3600
+    )
+
+    @model_validator(mode="after")
+    def _names_are_different(self) -> GatesBase:
+        """A schedule names gates, and so does the history."""
+        named = [name for kind in kinds() for name in (getattr(self, kind, None) if several(kind) else (kind,)) or ()]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"two gates are called {twice[0]}")
+        return self
+
+
+def _gates() -> type[GatesBase]:
+    """The section with a key for each kind of gate: one of it, or several by name."""
+    fields: dict[str, Any] = {}
+    for kind, module in kinds().items():
+        said = str(module.Settings.__doc__).strip()
+        if several(kind):
+            fields[kind] = (
+                GenericAlias(dict, (Name, module.Settings)),
+                Field(default_factory=dict, description=f"By name: {said}"),
+            )
+        else:
+            fields[kind] = (module.Settings | None, Field(None, description=said))
+    return create_model("Gates", __base__=GatesBase, __doc__=GatesBase.__doc__, **fields)
+
+
+if TYPE_CHECKING:
+    Gates = GatesBase
+else:
+    Gates = _gates()
+
+
 class Settings(Section):
     """One environment of shipit.yml, laid over the base."""
 
@@ -242,5 +291,7 @@ class Settings(Section):
     fleet: FleetSettings = Field(FleetSettings(), description="The instances of one version.")
     health: Health = Field(Health(), description="What healthy means.")
     traffic: Traffic = Field(Traffic(), description="Which listener, and how traffic moves.")
+    gates: Gates = Field(Gates(), description="What decides whether a canary may go on.")
+    hooks: Hooks = Field(Hooks(), description="Programs at fixed points of a release.")
     rollback: Rollback = Field(Rollback(), description="How long the way back stays instant.")
     images: Images = Field(Images(), description="How many images stay for a way back.")

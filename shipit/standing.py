@@ -61,6 +61,8 @@ class Aim:
     retire_parked: bool = False
     keep_failed: bool = False
     auto_rollback: bool = True
+    hand_over: bool = False
+    smoke: bool = False
     retreat: bool = False
     why: str = ""
     discard: tuple[str, ...] = ()

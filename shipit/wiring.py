@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,15 @@ from shipit.aws.traffic import AwsTraffic, listener_of
 from shipit.clock import SystemClock
 from shipit.config import Config, as_document, find_config, load_config
 from shipit.errors import UsageError
-from shipit.events import Listener
+from shipit.events import Listener, Note
+from shipit.gate import Gates, NoGates, World
+from shipit.hooks import Hooks, NoHooks, Point, ProgramHooks
 from shipit.lease import Lease
-from shipit.ports import Launch, Record
+from shipit.ports import Launch, Metrics, Record
 from shipit.release.engine import Engine
 from shipit.release.outcome import Ports
 from shipit.release.policy import Policy
+from shipit.sandboxed import SANDBOX, running_sandbox, sandbox_settings
 
 if TYPE_CHECKING:
     from shipit.aws.builders import AwsBuilders
@@ -38,9 +41,7 @@ if TYPE_CHECKING:
     from shipit.bake.baker import PackerBaker
     from shipit.bake.git import Repository
     from shipit.bake.packer import Packer
-    from shipit.sandbox.state import State
 
-SANDBOX = "sandbox"
 # Long enough that the scheduled retirement lies in the future when AWS reads it.
 SHORTEST_KEEP_SECONDS = 120.0
 # Health settings that AWS never sees: changing one needs no new fleet.
@@ -68,8 +69,51 @@ class Shop:
 
     @cached_property
     def engine(self) -> Engine:
-        ports = Ports(self.fleets, self.traffic, _LateBaker(self), self.clock, self.lease)
+        ports = Ports(self.fleets, self.traffic, _LateBaker(self), self.clock, self.lease, self.gates, self.hooks)
         return Engine(ports, policy_of(self.config), self.hear, self.config.app, self.config.env)
+
+    @cached_property
+    def gates(self) -> Gates:
+        settings = self.config.settings.gates
+        if not gated(settings):
+            return NoGates()
+        from shipit.gates import seats
+        from shipit.panel import Panel
+
+        return Panel(seats(settings, self._world()), self.clock, self.hear)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        settings = self.config.settings.hooks
+        commands = {point.value: getattr(settings, point.value) for point in Point}
+        if not any(commands.values()):
+            return NoHooks()
+        return ProgramHooks(commands, self._runs(settings.timeout_seconds), self._note)
+
+    def _runs(self, seconds: float) -> Callable[[str, Mapping[str, str], Callable[[str], None]], int | None]:
+        return lambda command, facts, said: self._run(command, facts, seconds, said)
+
+    def _run(self, command: str, facts: Mapping[str, str], seconds: float, said: Callable[[str], None]) -> int | None:
+        """A program of the user's, in the folder of shipit.yml; it ends when shipit is asked to stop."""
+        from shipit import program
+
+        environment = {**os.environ, **facts}
+        return program.run(command, environment, self.config.folder, seconds, said, self.clock.sleep)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from shipit.aws.metrics import AwsMetrics
+
+        settings = self.config.settings.gates
+        return AwsMetrics(self.session, self.groups, self._listener, settings.period_seconds, settings.lag_seconds)
+
+    def _world(self) -> World:
+        from shipit import front_door
+
+        return World(self.metrics, self._run, front_door.ask, self._note)
+
+    def _note(self, text: str) -> None:
+        self.hear(Note(at=self.clock.now(), app=self.config.app, env=self.config.env, text=text))
 
     @cached_property
     def groups(self) -> TargetGroups:
@@ -143,10 +187,14 @@ class Shop:
 
     @cached_property
     def record(self) -> Record:
+        return self.record_of(self.config.env)
+
+    def record_of(self, env: str) -> Record:
+        """The record of that environment of the app, as far as it is kept where ours is."""
         table = self.config.settings.record
         if table == "none":
             return NoRecord()
-        return DynamoRecord(self.session, self.clock, table, self.config.app, self.config.env)
+        return DynamoRecord(self.session, self.clock, table, self.config.app, env)
 
     @cached_property
     def lease(self) -> Lease:
@@ -233,7 +281,14 @@ def policy_of(config: Config) -> Policy:
         dip_seconds=health.tolerate_seconds,
         floor=1 if traffic.dns_evaluates_health else 0,
         poll_seconds=health.poll_seconds,
+        gated=gated(settings.gates),
+        hooked=settings.hooks.before_traffic is not None,
     )
+
+
+def gated(settings: Any) -> bool:
+    """Whether any gate is set."""
+    return any(value for key, value in vars(settings).items() if key not in ("period_seconds", "lag_seconds"))
 
 
 def log_folder() -> Path:
@@ -242,44 +297,6 @@ def log_folder() -> Path:
         return Path(os.environ["SHIPIT_LOGS"])
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "shipit" / "logs"
-
-
-def running_sandbox() -> State:
-    """The sandbox that `--env sandbox` means. Raises `UsageError` when it is not up."""
-    from shipit.sandbox import state
-
-    name = os.environ.get("SHIPIT_SANDBOX", state.DEFAULT_NAME)
-    found = state.read(name)
-    if found is None or not state.is_alive(found):
-        raise UsageError("the sandbox is not running", f"there is no live sandbox called {name!r}", "shipit sandbox up")
-    return found
-
-
-def sandbox_settings() -> Mapping[str, Any]:
-    """What `--env sandbox` lays over shipit.yml: where things are in the sandbox, and checks as fast as it allows."""
-    state = running_sandbox()
-    source: dict[str, Any] = {"id": state.base_image_id, "name": None, "owners": []}
-    bake = {
-        "source_image": source,
-        "ssh_username": "root",
-        "ssh_interface": "private_ip",
-        "subnet": state.subnet_ids[0],
-    }
-    fast = {"steady_seconds": 1, "tolerate_seconds": 5, "poll_seconds": 0.3} if state.fast else {}
-    settle = {"settle_seconds": 2, "drain_seconds": 3} if state.fast else {}
-    return {
-        "region": state.region,
-        "account": None,
-        "bake": {**bake, "instance_profile": None, "security_groups": [], "encrypt": False, "communicator": "ssh"},
-        "fleet": {
-            "subnets": state.subnet_ids,
-            "security_groups": [state.security_group_ids["app"]],
-            "instance_profile": state.instance_profile,
-            "grace_seconds": 30,
-        },
-        "health": fast,
-        "traffic": {"listener": state.listener_arn, "rule": None, **settle},
-    }
 
 
 def _file_digest(folder: Path, name: str | None) -> str:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from botocore import xform_name
 from ruamel.yaml import YAML
 
 from bench import configuration
-from shipit import naming
+from shipit import gates, naming
 from shipit.care import Fate
 from shipit.cli.care import doctor_document, gc_document
 from shipit.cli.documents import plan_document
@@ -29,7 +30,8 @@ from shipit.cli.main import app
 from shipit.config import load_config
 from shipit.events import Ended, parse_event
 from shipit.found import Finding, Health, Kind
-from shipit.model import EXIT_CODES, Split, Version
+from shipit.gates import kinds
+from shipit.model import EXIT_CODES, Mood, Split, Version
 from shipit.release.goal import Goal
 from shipit.release.leftovers import Leftover
 from shipit.release.plan import Plan
@@ -43,11 +45,20 @@ BLOCK = re.compile(r"^```([^\n]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # boto3's name of a service -> IAM's.
 SERVICES = {
     "autoscaling": "autoscaling",
+    "cloudwatch": "cloudwatch",
     "dynamodb": "dynamodb",
     "ec2": "ec2",
     "elbv2": "elasticloadbalancing",
     "iam": "iam",
     "sts": "sts",
+}
+
+
+# What a gate must have, whatever else is set.
+NEEDED_BY_GATES: dict[str, dict[str, Any]] = {
+    "probe": {"url": "http://shop.example/"},
+    "command": {"run": "true"},
+    "threshold": {"metrics": {"m": {"namespace": "Shop", "name": "orders"}}, "above": 1},
 }
 
 
@@ -169,7 +180,16 @@ def test_the_example_of_a_setting_is_one_that_it_takes(path: str, field: Any) ->
     if key in ("min_size", "max_size"):
         section["size"] = 4
     for name in reversed(above):
-        section = {name: section}
+        section = {name.lower(): section}
+    if path.startswith("gates.alarms."):
+        section["gates"]["alarms"] = {"names": ["shop-5xx"], **section["gates"]["alarms"]}
+    for gate, needed in NEEDED_BY_GATES.items():
+        if path.startswith(f"gates.{gate}.NAME."):
+            named = section["gates"][gate]["name"]
+            section["gates"][gate]["name"] = {**needed, **named}
+            if ".metrics.NAME." in path:
+                metric = {"namespace": "Shop", "name": "orders", **named["metrics"]["name"]}
+                section["gates"][gate]["name"]["metrics"] = {"name": metric}
     Settings.model_validate({"app": "hello", **section})
 
 
@@ -279,7 +299,7 @@ def documented_groups() -> dict[str, set[str]]:
 def test_every_aws_call_has_its_permission_documented() -> None:
     groups = documented_groups()
     own = set().union(*(actions for name, actions in groups.items() if name != "packer"))
-    asked_by_aws = {"ec2:RunInstances", "elasticloadbalancing:AddTags", "iam:PassRole", "iam:CreateServiceLinkedRole"}
+    asked_by_aws = {"ec2:RunInstances", "iam:PassRole", "iam:CreateServiceLinkedRole"}
     assert own - asked_by_aws == called_actions()
 
 
@@ -378,3 +398,32 @@ def test_the_schema_refuses(text: str, says: str) -> None:
 )
 def test_the_schema_takes(text: str) -> None:
     assert schema_errors(text) == []
+
+
+# Gates
+
+
+def test_the_example_of_gates_has_every_kind_and_is_valid() -> None:
+    settings = load_config(ROOT / "examples" / "gates" / "shipit.yml").settings
+    assert all(getattr(settings.gates, kind) for kind in kinds())
+
+
+@pytest.mark.parametrize(("orders", "code"), [("3", 75), ("12", 0)])
+def test_the_example_of_a_program_as_gate_says_what_gates_understand(tmp_path: Path, orders: str, code: int) -> None:
+    file = tmp_path / "orders"
+    file.write_text(orders)
+    facts = {"SHIPIT_VERSION": "v2", "SHIPIT_PERCENT": "5", "ORDERS_FILE": str(file), "PATH": os.environ["PATH"]}
+    script = ROOT / "examples" / "gates" / "smoke-test.sh"
+    done = subprocess.run([script], env=facts, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert f"{orders} orders by v2" in done.stdout
+
+
+def test_the_gate_of_the_manual_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer's gate is one file: put beside the others it can be set, and judges."""
+    (source,) = (param.values[0] for param in blocks("python") if "class Night" in str(param.values[0]))
+    (tmp_path / "night.py").write_text(str(source))
+    monkeypatch.setattr(gates, "__path__", [*gates.__path__, str(tmp_path)])
+    night = kinds()["night"]
+    judged = night.gate(night.Settings(), None).judge(SimpleNamespace(now=datetime(2026, 1, 1, 3, tzinfo=UTC)))
+    assert (judged.mood, judged.reason) == (Mood.NOT_YET, "it is night")

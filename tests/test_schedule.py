@@ -19,6 +19,11 @@ GOOD = {
     " 50 %  10s ,100.0%": [(50, 10), (100, 0)],
     "99.9%, 100%": [("99.9", 0), (100, 0)],
     "5% 30s, 100% 5m": [(5, 30), (100, 300)],
+    "ramp 5% to 50% over 90s, 100%": [(Fraction(5 + 4.5 * step), 9) for step in range(10)] + [(50, 0), (100, 0)],
+    "ramp 5% to 50% over 90s, 50% 1h, 100%": [(Fraction(5 + 4.5 * step), 9) for step in range(10)]
+    + [(50, 3600), (100, 0)],
+    "ramp 1% to 1.2% over 10s, 100%": [(1, 5), ("1.1", 5), ("1.2", 0), (100, 0)],
+    "5% 1m, ramp 10% to 100% over 10m": [(5, 60), *((10 + 9 * step, 60) for step in range(10)), (100, 0)],
 }
 BAD = {
     "": "each stage is a share",
@@ -37,6 +42,16 @@ BAD = {
     "five percent": "each stage is a share",
     "5% 1e9s, 100%": "each stage is a share",
     "5%\n100%": "each stage is a share",
+    "5% 1m, 25%, 25% 5m, 100%": "shares must grow",
+    "ramp 50% to 5% over 10m, 100%": "shares must grow, but 5% follows 50%",
+    "ramp 5% to 5% over 10m, 100%": "shares must grow",
+    "ramp 5% to 50%, 100%": "a ramp leads from a share to a larger one",
+    "ramp 0% to 50% over 1m, 100%": "more than 0%",
+    "ramp 5% to 150% over 1m": "at most 100%",
+    "ramp 5% to 50% over 9999h, 100%": "at most 30 days",
+    "5% 1m, ramp 2% to 50% over 1m, 100%": "shares must grow, but 2% follows 5%",
+    "5% manuel, 100%": "each stage is a share",
+    "5% manual 10m, 100%": "each stage is a share",
 }
 
 
@@ -54,15 +69,38 @@ def test_a_bad_schedule_says_what_is_wrong_and_how_to_write_it(text: str, why: s
     assert "5% 30s, 25% 1m, 100%" in raised.value.next
 
 
+def test_a_stage_may_wait_for_a_person() -> None:
+    stages = parse_schedule("5% 10m manual, 25% manual, 100%")
+    assert [(stage.hold_seconds, stage.manual) for stage in stages] == [(600, True), (0, True), (0, False)]
+
+
+def test_a_stage_may_name_its_gates() -> None:
+    stages = parse_schedule("5% 10m by errors+smoke-2 manual, 100% 5m by alarms")
+    assert [stage.gates for stage in stages] == [("errors", "smoke-2"), ("alarms",)]
+    assert parse_schedule(format_schedule(stages)) == stages
+
+
+@pytest.mark.parametrize("text", ["5% by, 100%", "5% by Errors, 100%", "5% by a+, 100%", "5% by a b, 100%"])
+def test_gates_that_cannot_be_names_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_schedule(text)
+
+
 def test_a_share_and_its_hold_need_a_blank_between_them() -> None:
     with pytest.raises(UsageError):
         parse_schedule("5%30s,100%")
 
 
 @reproducible(200)
-@given(st.lists(st.tuples(st.integers(1, 999), st.integers(0, 86_400)), unique_by=lambda stage: stage[0], max_size=6))
-def test_a_schedule_that_is_printed_can_be_read_again(drawn: list[tuple[int, int]]) -> None:
-    stages = tuple(Stage(Fraction(tenths, 10), float(hold)) for tenths, hold in sorted(drawn))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 999), st.integers(0, 86_400), st.booleans()),
+        unique_by=lambda stage: stage[0],
+        max_size=6,
+    )
+)
+def test_a_schedule_that_is_printed_can_be_read_again(drawn: list[tuple[int, int, bool]]) -> None:
+    stages = tuple(Stage(Fraction(tenths, 10), float(hold), manual) for tenths, hold, manual in sorted(drawn))
     stages = (*stages, Stage(Fraction(100)))
     assert parse_schedule(format_schedule(stages)) == stages
 
@@ -80,3 +118,9 @@ def test_a_hold_that_no_calendar_can_hold_is_refused() -> None:
 def test_a_hold_of_many_seconds_can_be_read_again() -> None:
     stages = parse_schedule("5% 1234567s, 100%")
     assert parse_schedule(format_schedule(stages)) == stages
+
+
+@pytest.mark.parametrize("text", ["\u0662\u0665%", "\u0661% 10s, 100%", "5% \u0661m, 100%"])
+def test_digits_of_another_script_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_schedule(text)

@@ -121,3 +121,11 @@ def test_space_around_a_value_is_no_part_of_it() -> None:
 def test_true_is_no_number() -> None:
     with pytest.raises(ValidationError):
         settings("fleet.size", True)
+
+
+@pytest.mark.parametrize("name", ["errors", "home"])
+def test_two_gates_cannot_have_the_same_name(name: str) -> None:
+    probes = {"home": {"url": "http://x/"}}
+    gates = {"errors": {}, "probe": probes, "command": {name: {"run": "true"}}}
+    with pytest.raises(ValidationError, match=f"two gates are called {name}"):
+        settings("gates", gates)

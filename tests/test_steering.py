@@ -118,6 +118,61 @@ def test_a_paused_release_stays_until_promoted(town: SmallTown) -> None:
     assert town.wait_for(shop).ending is Ending.SUCCEEDED
 
 
+def test_a_manual_stage_is_watched_until_a_person_promotes_it(town: SmallTown) -> None:
+    shop = town.begun("v2", "5% 30s manual, 25% 10s, 100%")
+    town.turns.pass_time(300)
+    assert town.share("v2") == 5
+    town.run(promote, "bob")
+    assert town.wait_for(shop).ending is Ending.SUCCEEDED
+    assert town.share("v2") == 100
+
+
+def test_a_manual_stage_whose_fleet_turns_sick_goes_home(town: SmallTown) -> None:
+    shop = town.begun("v2", "5% manual, 100%")
+    town.turns.pass_time(60)
+    town.cloud.sick.add("v2")
+    assert town.wait_for(shop).ending is Ending.FAILED_CLEAN
+    assert town.share("v1") == 100
+
+
+def test_where_a_person_is_waited_for_a_release_can_end_and_be_promoted_later(town: SmallTown) -> None:
+    shop = town.begin("ann", release("v2", "5% 30s manual, 25% manual, 100%", hand_over=True))
+    waiting = town.wait_for(shop)
+    assert waiting.ending.exit_code == 6
+    assert "shipit promote" in waiting.next
+    assert town.share("v2") == 5
+    assert town.run(promote, "bob").ending is Ending.WAITING
+    assert town.share("v2") == 25
+    assert town.run(promote, "cid").ending is Ending.SUCCEEDED
+    assert town.share("v2") == 100
+
+
+def test_a_release_that_was_handed_over_can_be_aborted(town: SmallTown) -> None:
+    town.wait_for(town.begin("ann", release("v2", "5% manual, 100%", hand_over=True)))
+    assert town.run(abort).ending is Ending.SUCCEEDED
+    assert town.share("v1") == 100
+    assert town.versions == ["v1"]
+
+
+def test_a_resumed_release_waits_for_the_same_person(town: SmallTown) -> None:
+    town.kill(town.begun("v2", "5% manual, 100%"))
+    town.turns.pass_time(75)
+    resumed = town.begin("bob", resume())
+    town.turns.pass_time(60)
+    assert town.share("v2") == 5
+    town.run(promote, "cid")
+    assert town.wait_for(resumed).ending is Ending.SUCCEEDED
+
+
+def test_the_old_fleet_stays_whole_until_a_person_lets_it_go(town: SmallTown) -> None:
+    shop = town.begun("v2", "100% manual", at=100)
+    town.turns.pass_time(600)
+    assert not any(group.parked_until for group in town.cloud.groups.values())
+    town.run(promote, "bob")
+    assert town.wait_for(shop).ending is Ending.SUCCEEDED
+    assert any(group.parked_until for group in town.cloud.groups.values())
+
+
 @pytest.mark.parametrize("percent", [25, 1, 0, 100])
 def test_a_share_that_somebody_asks_for_is_given_and_kept(town: SmallTown, percent: int) -> None:
     town.begun("v2")

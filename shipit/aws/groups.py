@@ -41,7 +41,7 @@ class TargetGroups:
         return [{"Key": naming.APP, "Value": self._settings.app}, {"Key": naming.ENV, "Value": self._env}]
 
     def prove(self, arns: Sequence[str]) -> None:
-        """Reads the tags of those that have not been read yet; tags of ours never change."""
+        """Reads the tags of those that have not been read yet; those that tell whose a group is never change."""
         unknown = [arn for arn in dict.fromkeys(arns) if arn not in self._tags]
         for start in range(0, len(unknown), TAGS_PER_CALL):
             with translated("reading the tags of target groups"):
@@ -49,6 +49,14 @@ class TargetGroups:
             for described in answer["TagDescriptions"]:
                 tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
                 self._tags[described["ResourceArn"]] = tags
+
+    def forget(self, arn: str) -> None:
+        """Its tags are read again when they are asked for next."""
+        self._tags.pop(arn, None)
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags as they were read, of anything whose ARN was proved."""
+        return self._tags.setdefault(arn, {})
 
     def ours(self, arn: str) -> bool:
         """Proved by tags to be this app's and environment's."""

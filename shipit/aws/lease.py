@@ -21,10 +21,12 @@ _ORDERS = ("orders", "orders_fence")
 
 @value()
 class Taking:
-    """The ways to a lease for `holder`; orders of the one before are kept or dropped along with it."""
+    """The ways to a lease for `holder`; orders of the one before are kept or dropped along with it. What is None stays as it is."""
 
     holder: Holder
     keep_orders: bool
+    written: Written | None = None
+    aim: Aim | None = None
 
     def vacant(self, now: datetime) -> Change:
         """Nobody's, or ended for so long that its holder knows. Not one of our own: that was taken already."""
@@ -39,27 +41,30 @@ class Taking:
     def again(self, fence: int) -> Change:
         """An earlier try took effect: the same fence, and whatever was ordered since."""
         known = {"still": text(self.holder.id), "with": number(fence)}
-        return Change(_STILL, known, _lease(self.holder))
+        return Change(_STILL, known, self._sets)
 
     def _anew(self, condition: str, known: dict[str, Attribute]) -> Change:
         counted = {"fence": _NEXT_FENCE, **({"orders_fence": _NEXT_FENCE} if self.keep_orders else {})}
         return Change(
             condition,
             {**known, "zero": number(0), "one": number(1)},
-            {"owner": text(self.holder.id), **_lease(self.holder), **counted},
+            {"owner": text(self.holder.id), **self._sets, **counted},
             () if self.keep_orders else _ORDERS,
         )
+
+    @property
+    def _sets(self) -> dict[str, Attribute]:
+        return {**_lease(self.holder), **_noted(self.written, self.aim)}
 
 
 def renewing(holder: Holder, written: Written | None, aim: Aim | None) -> Change:
     """Until `holder.until`; what is None stays as it is."""
-    noted = {"aim": document(aim)} if aim else {}
-    return Change(_STILL, _held_by(holder), {**_lease(holder), **_noted(written), **noted})
+    return Change(_STILL, _held_by(holder), {**_lease(holder), **_noted(written, aim)})
 
 
 def freeing(holder: Holder, written: Written | None, aim: Aim | None) -> Change:
     """Without a goal to go on with, orders have nobody to hold for."""
-    sets = {"lease_until": number(0), **_noted(written), **({"aim": document(aim)} if aim else {})}
+    sets = {"lease_until": number(0), **_noted(written, aim)}
     return Change(_STILL, _held_by(holder), sets, ("owner", "holder", *(() if aim else ("aim", *_ORDERS))))
 
 
@@ -92,5 +97,5 @@ def _lease(holder: Holder) -> dict[str, Attribute]:
     return {"lease_until": number(holder.until.timestamp()), "holder": holder_document(holder)}
 
 
-def _noted(written: Written | None) -> dict[str, Attribute]:
-    return {"written": document(written)} if written else {}
+def _noted(written: Written | None, aim: Aim | None) -> dict[str, Attribute]:
+    return {key: document(told) for key, told in (("written", written), ("aim", aim)) if told}

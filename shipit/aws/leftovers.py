@@ -144,7 +144,7 @@ class AwsLeftovers:
         which = "the default action" if rule["IsDefault"] else f"rule {rule['Priority']}"
         own = self._action == rule["RuleArn"] or (rule["IsDefault"] and self._action == listener["ListenerArn"])
         headers = [c.get("HttpHeaderConfig", {}).get("HttpHeaderName", "") for c in rule.get("Conditions", ())]
-        preview = naming.PREVIEW_HEADER in [header.lower() for header in headers]
+        preview = not {naming.PREVIEW_HEADER, naming.ASIDE_HEADER}.isdisjoint(header.lower() for header in headers)
         return Naming(f"{which} of listener {listener['Port']}", weight, own, preview)
 
     def _is_ours(self, tags: Mapping[str, str]) -> bool:

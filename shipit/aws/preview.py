@@ -1,14 +1,15 @@
-"""The preview rule: requests with a header go to one fleet alone, which starts the health checks of its targets.
+"""Rules for requests with a header: they go to one fleet alone, which starts the health checks of its targets. What the header must say
+is drawn anew for each rule, since names of fleets are no secret.
 
 What is read may be late: a rule that was made a moment ago is remembered, or a second one would be made beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from shipit import naming
 from shipit.aws.actions import forward_of, weighted
 from shipit.aws.errors import code_of, translated
 from shipit.aws.groups import TargetGroups
@@ -19,20 +20,21 @@ LAST_PRIORITY = 50_000
 Rules = Sequence[Mapping[str, Any]]
 
 
-class Preview:
-    """The preview rules of one app and environment on one listener."""
+class HeaderRules:
+    """The rules of one app and environment on one listener that wait for this header."""
 
-    def __init__(self, session: Session, groups: TargetGroups, listener_arn: str) -> None:
+    def __init__(self, session: Session, groups: TargetGroups, listener_arn: str, header: str) -> None:
         self._session = session
         self._groups = groups
         self._listener = listener_arn
+        self._header = header
         self._made: dict[str, str] = {}
 
     def fleets(self, rules: Rules) -> dict[str, list[str]]:
-        """Our preview rules: fleet name -> ARNs of its rules."""
+        """Fleet name -> ARNs of its rules."""
         found: dict[str, list[str]] = {}
         for rule in rules:
-            if not any(_is_preview(condition) for condition in rule.get("Conditions", [])):
+            if not any(self._is_ours(condition) for condition in rule.get("Conditions", [])):
                 continue
             arns = [t["TargetGroupArn"] for t in weighted(forward_of(rule["Actions"]))]
             self._groups.prove(arns)
@@ -40,29 +42,43 @@ class Preview:
                 found.setdefault(self._groups.name(arn), []).append(rule["RuleArn"])
         return found
 
+    def token(self, rules: Rules, name: str, before: Mapping[str, Any]) -> str:
+        """What the header must say for this fleet; empty where there is no rule, or where it comes after the rule `before`, which gets
+        the requests then.
+        """
+        arns = self.fleets(rules).get(name, [])
+        for rule in rules:
+            if rule["RuleArn"] in arns and _comes_before(rule, before):
+                return str(
+                    next(v for c in rule["Conditions"] if self._is_ours(c) for v in c["HttpHeaderConfig"]["Values"])
+                )
+        return ""
+
     def open(self, name: str, rules: Rules, conditions: list[dict[str, Any]], again: Callable[[], Rules]) -> None:
-        """Makes the rule of this fleet the only one. `conditions` are those of the rule that is shifted, `again` reads anew."""
-        previews = self.fleets(rules)
-        for arn in (arn for other in set(previews) - {name} for arn in previews[other]):
-            self._delete(arn)
-        if name in previews or self._was_made(name):
+        """Makes a rule for the fleet where there is none. `conditions` are those of the rule that is shifted, `again` reads anew."""
+        if name in self.fleets(rules) or self._was_made(name):
             return
         taken = {int(rule["Priority"]) for rule in rules if rule["Priority"] != "default"}
         # Before the rule that is shifted, where that can be; behind it, the header has no effect but health checks start.
         for priority in (number for number in range(1, LAST_PRIORITY + 1) if number not in taken):
-            if self._create(name, priority, [*conditions, _condition(name)]) or name in self.fleets(again()):
+            condition = self._condition(secrets.token_hex(8))
+            if self._create(name, priority, [*conditions, condition]) or name in self.fleets(again()):
                 return
         raise Refused(
-            "there is no free rule priority for the preview", f"{len(taken)} are taken", "free one on the listener"
+            "there is no free rule priority for a preview", f"{len(taken)} are taken", "free one on the listener"
         )
 
-    def close(self, rules: Rules) -> None:
-        """Removes every preview rule of ours, also one that cannot be seen yet."""
-        for arn in dict.fromkeys(
-            [*(arn for arns in self.fleets(rules).values() for arn in arns), *self._made.values()]
-        ):
-            self._delete(arn)
-        self._made.clear()
+    def known(self, rules: Rules) -> set[str]:
+        """The fleets that have such a rule, also one that cannot be seen yet."""
+        return {*self.fleets(rules), *self._made}
+
+    def close(self, rules: Rules, names: Iterable[str]) -> None:
+        """Removes the rules of these fleets."""
+        found = self.fleets(rules)
+        for name in names:
+            made = [self._made.pop(name)] if name in self._made else []
+            for arn in dict.fromkeys([*found.get(name, ()), *made]):
+                self._delete(arn)
 
     @property
     def _elb(self) -> Any:
@@ -104,11 +120,13 @@ class Preview:
         except NotFound:
             pass
 
+    def _condition(self, token: str) -> dict[str, Any]:
+        return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": self._header, "Values": [token]}}
 
-def _condition(fleet: str) -> dict[str, Any]:
-    return {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": naming.PREVIEW_HEADER, "Values": [fleet]}}
+    def _is_ours(self, condition: Mapping[str, Any]) -> bool:
+        name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName", "")
+        return bool(condition.get("Field") == "http-header" and name.lower() == self._header)
 
 
-def _is_preview(condition: Mapping[str, Any]) -> bool:
-    name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName", "")
-    return bool(condition.get("Field") == "http-header" and name.lower() == naming.PREVIEW_HEADER)
+def _comes_before(rule: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(other["IsDefault"]) or int(rule["Priority"]) < int(other["Priority"])

@@ -39,8 +39,16 @@ class DynamoRecord:
     def read(self) -> Standing:
         return self._standing(self._table.get(_STATE))
 
-    def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
-        taking = lease.Taking(holder, keep_orders)
+    def take(
+        self,
+        holder: Holder,
+        *,
+        dead: Callable[[Holder], bool],
+        keep_orders: bool = False,
+        written: Written | None = None,
+        aim: Aim | None = None,
+    ) -> Standing:
+        taking = lease.Taking(holder, keep_orders, written, aim)
         change = taking.vacant(self._clock.now())
         while True:  # goes round again only when somebody else wrote in between
             try:
@@ -126,7 +134,15 @@ class NoRecord:
     def read(self) -> Standing:
         return Standing()
 
-    def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
+    def take(
+        self,
+        holder: Holder,
+        *,
+        dead: Callable[[Holder], bool],
+        keep_orders: bool = False,
+        written: Written | None = None,
+        aim: Aim | None = None,
+    ) -> Standing:
         return Standing(holder=holder)
 
     def renew(

@@ -40,11 +40,12 @@ class AwsRetention:
 
     def used(self) -> Mapping[str, str]:
         """Images that a fleet of any environment of the app is made of, by id: by its tags, and by its launch template."""
-        with translated("reading the Auto Scaling groups"):
-            pages = self._asg.get_paginator("describe_auto_scaling_groups").paginate(Filters=[self._by_app])
-            groups = [group for page in pages for group in page["AutoScalingGroups"]]
-        by_tag = {tags_of(group).get(naming.IMAGE, ""): group["AutoScalingGroupName"] for group in groups}
+        by_tag = {tags_of(group).get(naming.IMAGE, ""): group["AutoScalingGroupName"] for group in self._groups()}
         return {**self._in_templates(), **{image: f"Auto Scaling group {name}" for image, name in by_tag.items()}}
+
+    def environments(self) -> frozenset[str]:
+        """All environments of the app that have a fleet in this account and region."""
+        return frozenset(tags_of(group).get(naming.ENV, "") for group in self._groups()) - {""}
 
     def held(self, image_ids: Sequence[str]) -> Mapping[str, str]:
         """What else needs them: instances, whoever's, and other accounts that they are shared with."""
@@ -105,6 +106,11 @@ class AwsRetention:
     def _kept(self, what: str, tags: Mapping[str, str]) -> Refused:
         pinned = f"a tag {naming.KEEP} pins it" if naming.KEEP in tags else f"its tags do not say {self._app}"
         return Refused(f"{what} is kept", pinned, "shipit gc")
+
+    def _groups(self) -> list[Mapping[str, Any]]:
+        with translated("reading the Auto Scaling groups"):
+            pages = self._asg.get_paginator("describe_auto_scaling_groups").paginate(Filters=[self._by_app])
+            return [group for page in pages for group in page["AutoScalingGroups"]]
 
     def _in_templates(self) -> dict[str, str]:
         """Every version counts: a group may use one that is neither the newest nor the default."""

@@ -10,11 +10,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shipit import naming
 from shipit.aws.actions import Action, forward_of, weighted
 from shipit.aws.errors import code_of, translated
 from shipit.aws.groups import TargetGroups
-from shipit.aws.preview import Preview
+from shipit.aws.preview import HeaderRules
 from shipit.aws.session import Session
+from shipit.aws.stickiness import Stickiness, config_of, sticky_seconds
 from shipit.errors import CloudError, Drifted, NotFound
 from shipit.model import Route, Split
 from shipit.ports import Clock
@@ -48,7 +50,9 @@ class AwsTraffic:
         self._clock = clock
         self._listener = listener_of(rule_arn) if rule_arn else listener_arn
         self._rule = rule_arn
-        self._preview = Preview(session, groups, self._listener)
+        self._preview = HeaderRules(session, groups, self._listener, naming.PREVIEW_HEADER)
+        self._aside = HeaderRules(session, groups, self._listener, naming.ASIDE_HEADER)
+        self._stickiness = Stickiness(session, groups, rule_arn or listener_arn)
 
     @property
     def _elb(self) -> Any:
@@ -56,36 +60,64 @@ class AwsTraffic:
 
     def observe(self) -> Route:
         rules = self._rules()
-        actions = self._mine(rules)["Actions"]
+        mine = self._mine(rules)
+        actions = mine["Actions"]
         forward = forward_of(actions)
-        previews = self._preview.fleets(rules)
-        ours = self._weights(actions)
+        previewed = next(iter(self._preview.fleets(rules)), None)
+        ours, sticky = self._weights(actions), sticky_seconds(forward)
         others = (t for t in weighted(forward) if not self._groups.ours(t["TargetGroupArn"]))
         foreign = {_tail(t["TargetGroupArn"]): t["Weight"] for t in others}
-        sticky = forward.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}) if forward else {}
         return Route(
             Split(ours),
             foreign,
             vacant=any(action["Type"] == "fixed-response" for action in actions),
-            preview=next(iter(previews), None),
+            preview=previewed,
+            preview_token=self._preview.token(rules, previewed, mine) if previewed else "",
+            aside=frozenset(self._aside.fleets(rules)),
             previewable=not any(action["Type"].startswith("authenticate") for action in actions),
-            sticky_seconds=int(sticky.get("DurationSeconds", 0)) if sticky.get("Enabled") else 0,
+            sticky_seconds=sticky,
+            kept_sticky_seconds=self._stickiness.kept(ours, sticky),
             obstacle=_obstacle(actions),
         )
 
     def shift(self, split: Split, expected: Split) -> Route:
-        """Writes only when the weights differ, so it may be called twice. Raises `CloudError` when AWS does not take it.
+        """Writes only when something differs, so it may be called twice. Raises `CloudError` when AWS does not take it.
 
-        No write is repeated blindly: between a write that timed out and its repetition somebody may have sent traffic home.
+        Where shares move, clients with a cookie come along: the same write switches stickiness off (field notes A7).
+        """
+        return self._set(split, expected)
+
+    def keep_stickiness(self, seconds: int) -> None:
+        self._stickiness.keep(seconds)
+
+    def restore_stickiness(self, name: str) -> None:
+        route = self.observe()
+        # A person may have given it everything by a weight of 1.
+        expected = route.split if route.split.percent(name) == 100 else Split({name: 100})
+        self._set(Split({name: 100}), expected, route.sticky_seconds or route.kept_sticky_seconds)
+        self._stickiness.forget()
+
+    def keep_aside(self, name: str) -> None:
+        rules = self._rules()
+        self._aside.open(name, rules, _conditions(self._mine(rules)), self._rules)
+
+    def leave_aside(self, name: str) -> None:
+        self._aside.close(self._rules(), [name])
+
+    def _set(self, split: Split, expected: Split, sticky: int | None = None) -> Route:
+        """Weights and stickiness; None: off where shares move, else as it is. No write is repeated blindly: between a write that timed
+        out and its repetition somebody may have sent traffic home.
         """
         for attempt in range(WRITE_ATTEMPTS):
             actions = self._mine(self._rules())["Actions"]
-            before = self._weights(actions)
-            if before == dict(split.weights):
+            before, now = self._weights(actions), sticky_seconds(forward_of(actions))
+            if sticky is None:
+                sticky = now if Split(before).shares == split.shares else 0
+            if before == dict(split.weights) and now == sticky:
                 return self.observe()
             _refuse_drift(before, expected, split)
-            failure = self._write(self._with_weights(actions, split))
-            route = self._read_back(split, expected, 1 if failure else READ_BACK_ATTEMPTS)
+            failure = self._write(self._changed(actions, split, sticky))
+            route = self._read_back(split, expected, sticky, 1 if failure else READ_BACK_ATTEMPTS)
             if route:
                 return route
             if failure is None or code_of(failure) not in WORTH_ANOTHER_TRY:
@@ -97,13 +129,13 @@ class AwsTraffic:
             "shipit status",
         )
 
-    def _read_back(self, split: Split, expected: Split, attempts: int) -> Route | None:
+    def _read_back(self, split: Split, expected: Split, sticky: int, attempts: int) -> Route | None:
         """The route once it shows the weights; None when it still shows the old ones after the last look. Not written again
         meanwhile: what is seen may be late, and somebody may have sent traffic home in between.
         """
         for attempt in range(attempts):
             route = self.observe()
-            if dict(route.split.weights) == dict(split.weights):
+            if dict(route.split.weights) == dict(split.weights) and route.sticky_seconds == sticky:
                 return route
             _refuse_drift(route.split.weights, expected, split)
             if attempt + 1 < attempts:
@@ -112,10 +144,12 @@ class AwsTraffic:
 
     def open_preview(self, name: str) -> None:
         rules = self._rules()
+        self._preview.close(rules, self._preview.known(rules) - {name})
         self._preview.open(name, rules, _conditions(self._mine(rules)), self._rules)
 
     def close_preview(self) -> None:
-        self._preview.close(self._rules())
+        rules = self._rules()
+        self._preview.close(rules, self._preview.known(rules))
 
     def _rules(self) -> list[dict[str, Any]]:
         """All rules of the listener: the default one carries the listener's default actions."""
@@ -134,12 +168,12 @@ class AwsTraffic:
     def _weights(self, actions: Sequence[Action]) -> dict[str, int]:
         """The weights of our fleets; the tags of all groups in the action are known afterwards."""
         tuples = weighted(forward_of(actions))
-        self._groups.prove([t["TargetGroupArn"] for t in tuples])
+        self._groups.prove([self._stickiness.arn, *(t["TargetGroupArn"] for t in tuples)])
         ours = (t for t in tuples if self._groups.ours(t["TargetGroupArn"]))
         return {self._groups.name(t["TargetGroupArn"]): t["Weight"] for t in ours}
 
-    def _with_weights(self, actions: Sequence[Action], split: Split) -> list[Action]:
-        """The action list with our weights, everything else untouched."""
+    def _changed(self, actions: Sequence[Action], split: Split, sticky: int) -> list[Action]:
+        """The action list with our weights and this stickiness, everything else untouched."""
         result = copy.deepcopy(list(actions))
         for action in result:
             if action["Type"] == "authenticate-oidc":
@@ -151,9 +185,8 @@ class AwsTraffic:
         foreign = [t for t in weighted(old) if not self._groups.ours(t["TargetGroupArn"])]
         ours = [{"TargetGroupArn": self._groups.arn(name), "Weight": weight} for name, weight in split.weights.items()]
         config = {**old.get("ForwardConfig", {}), "TargetGroups": [*ours, *foreign]}
-        if config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
-            # Only a way home gets here with it on: clients with a cookie must come along (field notes A7).
-            config["TargetGroupStickinessConfig"] = {"Enabled": False}
+        if sticky != sticky_seconds(old):
+            config["TargetGroupStickinessConfig"] = config_of(sticky)
         result[place] = {
             "Type": "forward",
             "ForwardConfig": config,
@@ -176,17 +209,13 @@ class AwsTraffic:
 
 def _refuse_drift(before: Mapping[str, int], expected: Split, wanted: Split) -> None:
     """Raises `Drifted` when the shares are neither those that the decision rests on nor those that are to be written."""
-    found = _shares(before)
-    if found not in (_shares(expected.weights), _shares(wanted.weights)):
+    found = Split(before).shares
+    if found not in (expected.shares, wanted.shares):
         raise Drifted(
             "somebody else moved the traffic",
-            f"expected {_shares(expected.weights)}, found {found}",
+            f"expected {expected.shares}, found {found}",
             "shipit status; then the same command with --accept-drift, or shipit rollback",
         )
-
-
-def _shares(weights: Mapping[str, int]) -> dict[str, int]:
-    return {name: weight for name, weight in weights.items() if weight}
 
 
 def listener_of(rule_arn: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from shipit import naming
 from shipit.choice import way_back
-from shipit.cli.output import paint, share_text
+from shipit.cli.output import paint, printable, share_text
 from shipit.errors import Interrupted, ShipitError
 from shipit.events import Ended, Steered, to_document
-from shipit.model import Fleet, Observed
+from shipit.model import Fleet, Mood, Observed
 from shipit.release.goal import Goal, Target, interrupted_goal
 from shipit.release.outcome import shares
 from shipit.release.plan import Plan
@@ -21,6 +22,7 @@ from shipit.standing import Freeze, Standing
 from shipit.tenure import running
 from shipit.wiring import Shop
 
+_MARKS = {Mood.GOOD: "✓", Mood.NOT_YET: "?", Mood.BAD: "✗"}
 _TIME = "%Y-%m-%d %H:%M:%S"
 _ENDING_COLOURS = {"succeeded": "green", "shipped_dirty": "yellow", "waiting": "yellow"}
 
@@ -103,7 +105,17 @@ def history_text(events: Sequence[Ended | Steered]) -> str:
         at = (event.started_at or event.at).strftime(_TIME)
         ending, seconds = event.ending.value, f"{event.seconds:.1f}"
         rows.append((at, event.command, event.version, ending, seconds, event.who, event.where, phases))
-    return "\n".join(_table(rows)) if events else "no history yet"
+    if not events:
+        return "no history yet"
+    head, *lines = _table(rows)
+    told = [(line, *_gate_lines(event)) for line, event in zip(lines, events, strict=True)]
+    return "\n".join([head, *(text for group in told for text in group)])
+
+
+def _gate_lines(event: Ended | Steered) -> Sequence[str]:
+    """What the gates said last at each share, with their figures."""
+    words = event.gates if isinstance(event, Ended) else ()
+    return [f"    at {word.percent:g} %  {_MARKS[word.mood]} {word.gate}: {printable(word.reason)}" for word in words]
 
 
 def _fleets(observed: Observed) -> list[Fleet]:
@@ -181,7 +193,7 @@ def _remark(fleet: Fleet, observed: Observed) -> str:
         minutes = (fleet.parked_until - datetime.now(UTC)).total_seconds() / 60
         return f"parked for {minutes:.0f} more minutes" if minutes > 0 else "parked, time is over"
     if observed.route.preview == fleet.name:
-        return f"preview: header x-shipit-preview: {fleet.name}"
+        return f"preview: header {naming.PREVIEW_HEADER}: {observed.route.preview_token}"
     if fleet.kept_until:
         return f"kept to be looked at until {fleet.kept_until:%H:%M} UTC"
     return ""

@@ -14,7 +14,7 @@ from shipit.cli.common import Format
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shipit.events import BakeLine, Ended, Listener, Note, Progress, Shifted, Started, Steered, StepBegan
+    from shipit.events import BakeLine, Ended, GateSpoke, Listener, Note, Progress, Shifted, Started, Steered, StepBegan
 
 LONGEST_LINE = 2000
 # C0 but for the tab, DEL, C1, what turns the direction of writing, and halves of surrogate pairs.
@@ -122,6 +122,10 @@ class Lines:
 
     def _steered(self, event: Steered) -> None:
         self._say(event.at, "✎", f"{event.command}: {event.order}", "bold")
+
+    def _gate(self, event: GateSpoke) -> None:
+        mark, colour = {"good": ("✓", "green"), "bad": ("✗", "red")}.get(event.mood.value, ("?", "yellow"))
+        self._say(event.at, mark, f"{event.gate}: {event.reason}", colour)
 
     def _note(self, event: Note) -> None:
         self._say(event.at, "!", event.text, "yellow")

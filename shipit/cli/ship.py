@@ -48,6 +48,15 @@ NoAutoRollback = Annotated[
     bool,
     typer.Option("--no-auto-rollback", help="On failure leave traffic where it is and wait for a person (exit 6)."),
 ]
+HandOver = Annotated[
+    bool,
+    typer.Option("--hand-over", help="End where the schedule waits for a person (exit 6): shipit promote goes on."),
+]
+
+
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Try it with the gates of kind probe and command before it gets a share.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,6 +77,8 @@ def release(
     despite_freeze: DespiteFreeze = False,
     keep_failed: KeepFailed = False,
     no_auto_rollback: NoAutoRollback = False,
+    hand_over: HandOver = False,
+    smoke: Smoke = False,
     env: Env = None,
     config: ConfigPath = None,
     profile: Profile = None,
@@ -77,7 +88,7 @@ def release(
     """Bake a version, launch its fleet, shift traffic to it, keep the old fleet warm."""
     from shipit.choice import Manner, Wanted
 
-    manner = Manner(_seconds(wait), accept_drift, despite_freeze, keep_failed, not no_auto_rollback)
+    manner = Manner(_seconds(wait), accept_drift, despite_freeze, keep_failed, not no_auto_rollback, hand_over, smoke)
     wanted = Wanted(ref, image, canary)
     _ship("release", wanted, manner, _shop(env, config, profile, output, verbose=verbose))
 
@@ -89,6 +100,7 @@ def stage(
     accept_drift: AcceptDrift = False,
     despite_freeze: DespiteFreeze = False,
     keep_failed: KeepFailed = False,
+    smoke: Smoke = False,
     env: Env = None,
     config: ConfigPath = None,
     profile: Profile = None,
@@ -98,7 +110,7 @@ def stage(
     """Bake a version and make its fleet healthy at 0 %, open to requests with the preview header."""
     from shipit.choice import Manner, Wanted
 
-    manner = Manner(_seconds(wait), accept_drift, despite_freeze, keep_failed)
+    manner = Manner(_seconds(wait), accept_drift, despite_freeze, keep_failed, smoke=smoke)
     wanted = Wanted(ref, image, None, staged=True)
     _ship("stage", wanted, manner, _shop(env, config, profile, output, verbose=verbose))
 

@@ -1,16 +1,17 @@
-"""Does one step through the ports. Each act may be repeated; waiting steps end with a verdict."""
+"""Does one step through the ports. Each act may be repeated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from shipit.model import Exposure, Fleet, Image, Mood, Observed, Pin, Verdict
+from shipit.errors import Interrupted, ShipitError
+from shipit.gate import Gates, NoGates
+from shipit.hooks import Hooks, NoHooks, Point, facts_of
+from shipit.model import Exposure, Image, Mood, Observed, Pin, Verdict
 from shipit.ports import Baker, Clock, Control, Fleets, Launch, Traffic
 from shipit.release.goal import Goal
-from shipit.release.judge import judge_canary, judge_health, judge_launch
 from shipit.release.observe import Observer
 from shipit.release.policy import Policy
 from shipit.release.steps import (
@@ -18,12 +19,15 @@ from shipit.release.steps import (
     AwaitHealthy,
     AwaitInstances,
     BakeImage,
+    BeforeTraffic,
     ClosePreview,
     DeleteFleet,
     DrainFleet,
     Hold,
+    KeepClients,
     KeepFleet,
     LaunchFleet,
+    LeaveAside,
     MarkServing,
     ParkFleet,
     Pause,
@@ -32,14 +36,17 @@ from shipit.release.steps import (
     ResizeFleet,
     Settle,
     ShiftTraffic,
+    Smoke,
     Step,
     UnparkFleet,
     UnpinFleet,
 )
+from shipit.release.waits import DONE, Waits
 from shipit.standing import Written
 from shipit.wait import Pace, until
 
-DONE = Verdict(Mood.GOOD, "done")
+# How long a deletion is waited for. That AWS takes its time over it says nothing about health, so no setting of health counts.
+DELETION_SECONDS = 900.0
 # Processes that would change the capacity of an idle fleet. Launch, Terminate, HealthCheck and ReplaceUnhealthy stay on:
 # the fleet must heal itself while it is the way back (field notes B6).
 SUSPENDED_BY_PIN = ("AlarmNotification", "AZRebalance")
@@ -54,9 +61,7 @@ def _arrives(name: str, step: ShiftTraffic, observed: Observed) -> bool:
 
 @dataclass
 class Actor:
-    """The hands of the engine. `told` hears why a wait goes on; a `patient` one waits for AWS to finish a deletion. A wait
-    that only lets time pass ends as soon as `control` has other orders than the goal knows of.
-    """
+    """The hands of the engine. `told` hears why a wait goes on; a `patient` one waits for AWS to finish a deletion."""
 
     fleets: Fleets
     traffic: Traffic
@@ -67,22 +72,45 @@ class Actor:
     policy: Policy
     told: Callable[[str], None]
     shifted: Callable[[Observed], None]
+    gates: Gates = field(default_factory=NoGates)
+    hooks: Hooks = field(default_factory=NoHooks)
+    app: str = ""
+    env: str = ""
     image: Image | None = None
     patient: bool = True
+    waits: Waits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waits = Waits(
+            self.fleets,
+            self.observer,
+            self.clock,
+            self.control,
+            self.policy,
+            self.gates,
+            self.told,
+            lambda goal, percent: self.hook(Point.AFTER_STAGE, goal, percent),
+            self.app,
+            self.env,
+        )
 
     def act(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
         """Does the step. A BAD verdict means that it can never succeed; errors of the world come as `ShipitError`."""
         match step:
             case BakeImage(version):
+                self.hook(Point.BEFORE_BAKE, goal)
                 self.image = self.baker.bake(version)
             case LaunchFleet(name, version, image_id, size):
                 self.fleets.launch(Launch(name, version, image_id, goal.digest, size))
-            case AwaitInstances() | AwaitHealthy() | Hold() | Pause() | Settle() | AwaitEmpty():
-                return self._wait(step, goal, observed)
+            case AwaitInstances() | AwaitHealthy() | Smoke() | Hold() | Pause() | Settle() | AwaitEmpty():
+                return self.waits.wait(step, goal)
             case DeleteFleet(name, at_once):
                 return self._delete(name, at_once)
+            case BeforeTraffic(name):
+                self.hook(Point.BEFORE_TRAFFIC, goal)
+                self.fleets.expose(name, Exposure.SOME)  # whoever goes on does not run it again
             case ShiftTraffic():
-                self._shift(step, observed)
+                self._shift(step, goal, observed)
             case _:
                 self._simple(step, observed)
         return DONE
@@ -93,6 +121,12 @@ class Actor:
                 self.traffic.open_preview(name)
             case ClosePreview():
                 self.traffic.close_preview()
+            case KeepClients(name, _, aside):
+                for waiting in aside:
+                    self.traffic.keep_aside(waiting)
+                self.traffic.restore_stickiness(name)
+            case LeaveAside(name):
+                self.traffic.leave_aside(name)
             case ResizeFleet(name, size):
                 self.fleets.resize(name, size)
             case PinFleet(name):
@@ -115,7 +149,25 @@ class Actor:
             case _:
                 raise AssertionError(f"no act for {step!r}")
 
-    def _shift(self, step: ShiftTraffic, observed: Observed) -> None:
+    def hook(self, point: Point, goal: Goal, percent: Fraction | None = None, **more: str) -> None:
+        """Runs a hook, if there is one, with what it may want to know. Raises `hooks.HookFailed`."""
+        known = facts_of(self.app, self.env, goal.version.name, goal.version.commit)
+        facts = {**known, "SHIPIT_FLEET": goal.fleet or "", "SHIPIT_OLD_FLEET": goal.home}
+        share = {} if percent is None else {"SHIPIT_PERCENT": f"{float(percent):g}"}
+        self.hooks.run(point, {**facts, **share, **more})
+
+    def _keep_stickiness(self, goal: Goal, seconds: int) -> None:
+        """What the shift is about to switch off. A way home is taken although it cannot be written down."""
+        try:
+            self.traffic.keep_stickiness(seconds)
+        except Interrupted:
+            raise
+        except ShipitError as error:
+            if not goal.instant:
+                raise
+            self.told(f"stickiness of {seconds} s is lost, set it again by hand: {error.what} ({error.why})")
+
+    def _shift(self, step: ShiftTraffic, goal: Goal, observed: Observed) -> None:
         # Also one that somebody made serve by hand: it must not be ended without draining.
         for name in dict.fromkeys((*step.split.serving, *observed.split.serving)):
             fleet = observed.fleets.get(name)
@@ -123,6 +175,8 @@ class Actor:
                 self.fleets.expose(name, Exposure.SOME)
             if fleet and fleet.exposure is Exposure.ALL and _arrives(name, step, observed):
                 self.fleets.expose(name, Exposure.RETURNING)
+        if observed.route.sticky_seconds and step.split.shares != observed.split.shares:
+            self._keep_stickiness(goal, observed.route.sticky_seconds)
         weights = dict(step.split.weights)
         self.control.tell(written=Written(dict(observed.split.weights), observed.split_since, weights))
         self.observer.unsettle(step.split)
@@ -134,86 +188,6 @@ class Actor:
                 # Made to serve by hand: the time of its parking says nothing any more about when it lost its requests.
                 self.fleets.unpark(fleet.name)
 
-    def _wait(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
-        began = self.clock.now()
-        probes: dict[type[Step], Callable[[], Verdict]] = {
-            AwaitInstances: lambda: self._instances(step, began),  # type: ignore[arg-type]
-            AwaitHealthy: self._steady(step, goal, began) if isinstance(step, AwaitHealthy) else lambda: DONE,
-            Hold: lambda: self._held(step, goal, began),  # type: ignore[arg-type]
-            Pause: lambda: self._paused(step, goal),  # type: ignore[arg-type]
-            Settle: lambda: self._settled(step, began),  # type: ignore[arg-type]
-            AwaitEmpty: lambda: self._emptied(step, began),  # type: ignore[arg-type]
-        }
-        longest = self.policy.poll_seconds
-        return until(probes[type(step)], self.clock, Pace(min(0.25, longest), 1.5, longest), self.told)
-
-    def _instances(self, step: AwaitInstances, began: datetime) -> Verdict:
-        fleet = self.observer.refresh(step.fleet)
-        return judge_launch(fleet, step.count, began, self.clock.now(), self.policy)
-
-    def _steady(self, step: AwaitHealthy, goal: Goal, began: datetime) -> Callable[[], Verdict]:
-        """Healthy without a break for the time that the step names; a relapse starts the time anew."""
-        healthy_since: list[datetime] = []
-
-        def probe() -> Verdict:
-            now = self.clock.now()
-            verdict = judge_health(self.observer.refresh(step.fleet), step.count, began, now, self.policy)
-            if not verdict.good and goal.fleet == step.fleet and not goal.instant:
-                verdict = self._judge_share(goal) or verdict
-            if not verdict.good:
-                healthy_since.clear()
-                return verdict
-            healthy_since[:] = healthy_since or [now]
-            if now - healthy_since[0] < timedelta(seconds=step.steady_seconds):
-                return Verdict(Mood.NOT_YET, f"{verdict.reason}, watching that it stays so")
-            self.observer.trust(step.fleet)
-            return verdict
-
-        return probe
-
-    def _judge_share(self, goal: Goal) -> Verdict | None:
-        """BAD when a fleet that already has a share must not keep it."""
-        observed = self.observer.look([goal.fleet or ""])
-        if not observed.split.percent(goal.fleet or ""):
-            return None
-        verdict = judge_canary(goal, observed, self.clock.now(), self.policy)
-        return verdict if verdict.bad else None
-
-    def _held(self, step: Hold, goal: Goal, began: datetime) -> Verdict:
-        observed = self.observer.look([step.fleet])
-        if self._overtaken(goal, step.percent, step.fleet, observed):
-            return DONE
-        verdict = judge_canary(goal, observed, self.clock.now(), self.policy)
-        end = step.until or began + timedelta(seconds=step.seconds)
-        if verdict.bad or (verdict.good and self.clock.now() >= end):
-            return verdict
-        return Verdict(Mood.NOT_YET, f"holding, {verdict.reason}")
-
-    def _paused(self, step: Pause, goal: Goal) -> Verdict:
-        observed = self.observer.look([step.fleet])
-        if self._overtaken(goal, step.percent, step.fleet, observed):
-            return DONE
-        verdict = judge_canary(goal, observed, self.clock.now(), self.policy) if step.percent else DONE
-        by = f" by {goal.orders.by}" if goal.orders.by else ""
-        return verdict if verdict.bad else Verdict(Mood.NOT_YET, f"paused{by}, {verdict.reason}")
-
-    def _overtaken(self, goal: Goal, percent: Fraction, fleet: str, observed: Observed) -> bool:
-        """Somebody gave other orders, or moved traffic: what is to be done now is planned anew."""
-        return self.control.orders() != goal.orders or observed.split.percent(fleet) != percent
-
-    def _settled(self, step: Settle, began: datetime) -> Verdict:
-        end = step.until or began + timedelta(seconds=step.seconds)
-        return DONE if self.clock.now() >= end else Verdict(Mood.NOT_YET, step.sentence)
-
-    def _emptied(self, step: AwaitEmpty, began: datetime) -> Verdict:
-        fleet: Fleet | None = self.fleets.observe([step.fleet]).get(step.fleet)
-        if fleet is None or not fleet.instances:
-            return DONE
-        waited = (self.clock.now() - began).total_seconds()
-        text = f"{len(fleet.instances)} instances of {step.fleet} are draining"
-        late = waited > self.policy.deadline_seconds + 3600
-        return Verdict(Mood.BAD if late else Mood.NOT_YET, text)
-
     def _delete(self, name: str, at_once: bool) -> Verdict:
         """Groups linger as "Delete in progress" (field notes B7): asked for again until nothing is left."""
         began = self.clock.now()
@@ -223,7 +197,7 @@ class Actor:
                 return DONE
             if not self.patient:
                 return Verdict(Mood.BAD, f"{name} is still being deleted")
-            late = (self.clock.now() - began).total_seconds() > self.policy.deadline_seconds
+            late = (self.clock.now() - began).total_seconds() > DELETION_SECONDS
             return Verdict(Mood.BAD if late else Mood.NOT_YET, f"{name} is being deleted")
 
         return until(probe, self.clock, Pace(0.25, 1.5, self.policy.poll_seconds), self.told)

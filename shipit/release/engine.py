@@ -10,40 +10,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from shipit.errors import Drifted, Interrupted, Recalled, ShipitError
+from shipit.errors import Drifted, Interrupted, Recalled, ShipitError, Stale
 from shipit.events import Note, Phase, Progress, Shifted, StepBegan
-from shipit.model import Ending, Observed, Split, Verdict
-from shipit.release import retreat
-from shipit.release.act import DONE, Actor
+from shipit.model import Ending, Mood, Observed, Split, Verdict
+from shipit.release import finish, retreat
+from shipit.release.act import Actor
 from shipit.release.aim import aim_of
 from shipit.release.goal import Goal, adopt, home_of
-from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm, refuse_stickiness, takes_capacity
+from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm, takes_capacity
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
-from shipit.release.order import MILD, possible_now, up_to_first_that_changes
+from shipit.release.order import up_to_first_that_changes
 from shipit.release.outcome import Arrival, Outcome, Ports, shares
 from shipit.release.plan import Plan, plan
 from shipit.release.policy import Policy
 from shipit.release.steps import (
     BakeImage,
+    Hold,
+    Pause,
     ShiftTraffic,
+    Smoke,
     Step,
     UnparkFleet,
 )
+from shipit.release.waits import DONE
+from shipit.release.watch import in_doubt
 from shipit.standing import Written
 
 # A step that is still first in the plan after it was done this often has no effect that can be seen.
 PATIENCE = 40
 # How long after traffic has moved without us the word of a command of ours may take to arrive.
 RECALL_SECONDS = 2
-RESCUE = "before that: shipit resume with more permissions, or delete the scheduled action shipit-retire of its group"
 # Scheduled actions run on time by and large: "can be delayed for up to two minutes" (Auto Scaling user guide).
 RETIREMENT_LAG_SECONDS = 180
 Event = StepBegan | Progress | Shifted | Note
-
-
-def _at_once(_: Observed) -> Verdict:
-    return DONE
 
 
 @dataclass
@@ -58,12 +58,13 @@ class Engine:
     _seconds: dict[str, float] = field(default_factory=dict)
     _step: Step | None = None
     _heard: str = ""
+    _moved: Observed | None = None
     known: tuple[Split, ...] = ()
 
     def __post_init__(self) -> None:
         ports = self.ports
         self.observer = Observer(ports.traffic, ports.fleets, ports.clock)
-        self._actor = Actor(
+        self.actor = Actor(
             ports.fleets,
             ports.traffic,
             ports.baker,
@@ -73,6 +74,10 @@ class Engine:
             self.policy,
             self._told,
             self._shifted,
+            ports.gates,
+            ports.hooks,
+            self.app,
+            self.env,
         )
 
     def look(self, goal: Goal | None = None, *, all_health: bool = False) -> Observed:
@@ -87,7 +92,7 @@ class Engine:
         seen: Observed,
         *,
         patient: bool = False,
-        before_tidying: Callable[[Observed], Verdict] = _at_once,
+        before_tidying: Callable[[Observed], Verdict] | None = None,
     ) -> Outcome:
         """Goes for the goal and tidies up; never raises for what AWS or the app did, only for what ends a command from
         outside (`Interrupted`) and for refusals.
@@ -98,8 +103,6 @@ class Engine:
         """
         before = self.observer.deepened(seen, _concerned(goal))
         refuse_foreign_route(before)
-        if not goal.instant:
-            refuse_stickiness(before)
         goal = self._with_home(goal, before)
         try:
             halted = retreat.stranded(self, goal, before) if goal.retreat else None
@@ -107,17 +110,20 @@ class Engine:
                 return halted
             if goal.retreat and goal.why:
                 return retreat.gone_on(self, goal, before)
-            arrived = self._arrive(goal, before)
+            arrived = self._arrive(goal, before, looks_again=before_tidying is not None)
             if isinstance(arrived, Outcome):
                 return arrived
-            word = before_tidying(arrived.observed)
+            word = before_tidying(arrived.observed) if before_tidying else DONE
             if not word.good:
                 ending, ways = (Ending.SHIPPED_DIRTY, "shipit abort once more") if word.bad else (Ending.SUCCEEDED, "")
                 return self.outcome(ending, arrived.observed, word.reason, ways)
-            if before_tidying is not _at_once:
+            if before_tidying:
                 # Until it was told to stop, another one may have parked the fleet that serves now.
                 arrived = replace(arrived, observed=self.look(arrived.goal))
-            return self._finish(arrived, patient)
+                if goal.fleet is None and arrived.observed.split.total:
+                    why = "it had ended before it could be told, and nothing served before it, so it keeps the requests"
+                    return self.outcome(Ending.REFUSED, arrived.observed, why, "shipit status")
+            return finish.finished(self, arrived, patient)
         except Recalled as order:
             return self._obey(order, goal, before)
 
@@ -129,18 +135,22 @@ class Engine:
             except Recalled as later:
                 order = later
 
-    def _arrive(self, goal: Goal, before: Observed) -> Arrival | Outcome:
+    def _arrive(self, goal: Goal, before: Observed, *, looks_again: bool) -> Arrival | Outcome:
         """The goal serves; or how it ended otherwise."""
         try:
-            arrival = self.ship(goal, before)
+            arrival = self.ship(goal, before, looks_again=looks_again)
         except Interrupted:
             raise
         except Drifted as drift:
-            self._await_word()
+            self.await_word()
             return self.outcome(Ending.REFUSED, self.look(goal), f"{drift.what}: {drift.why}", drift.next)
         except ShipitError as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
             return retreat.failed(self, goal, before, why, error.next)
+        if arrival.waits:
+            return self.outcome(
+                Ending.WAITING, arrival.observed, arrival.verdict.reason, "shipit promote, or shipit abort"
+            )
         if arrival.verdict.bad:
             return retreat.failed(self, arrival.goal, before, self._in_context(arrival.verdict.reason), "")
         return arrival
@@ -153,14 +163,15 @@ class Engine:
         self.ports.control.tell(aim=aim_of(goal), written=written)
         return goal
 
-    def _await_word(self) -> None:
+    def await_word(self) -> None:
         """Whoever moved the traffic may be one of us, whose word for it arrives a moment later, as `Recalled`."""
         for _ in range(RECALL_SECONDS * 4):
             self.ports.clock.sleep(0.25)
 
-    def ship(self, goal: Goal, seen: Observed, *known: Split) -> Arrival:
+    def ship(self, goal: Goal, seen: Observed, *known: Split, looks_again: bool = False) -> Arrival:
         """Step by step until the plan has no step left that leads to the goal; BAD when it cannot be reached. Splits that are
-        `known` beside the one that was seen are not somebody else's doing.
+        `known` beside the one that was seen are not somebody else's doing. Where whoever asked `looks_again` in any case, what
+        was read back after a shift is look enough.
         """
         observed, self.known = seen, (seen.split, *known)
         last: Step | None = None
@@ -172,9 +183,14 @@ class Engine:
             steps = self.plan(goal, observed).ship
             if verdict.bad or not steps:
                 return Arrival(verdict, goal, observed)
+            if goal.hand_over and isinstance(steps[0], Pause) and steps[0].manual:
+                doubts = in_doubt(self.ports.gates.words(), steps[0].percent)
+                why = f"{steps[0].sentence}{f'; {doubts}' if doubts else ''}"
+                return Arrival(Verdict(Mood.NOT_YET, why), goal, observed, waits=True)
             repeats = repeats + 1 if steps[0] == last else 0
-            self._slow_down(steps[0], repeats)
+            self.slow_down(steps[0], repeats)
             self.known, last = (observed.split,), steps[0]
+            self._moved = None
             for step in up_to_first_that_changes(steps):
                 if isinstance(step, ShiftTraffic):
                     # Should the write fail, it may have taken effect or not; neither is somebody else's doing.
@@ -182,10 +198,11 @@ class Engine:
                 verdict, goal = self._advance(step, goal, observed)
                 if verdict.bad:
                     return Arrival(verdict, goal, observed)
-                if self._may_have_shrunk(step, observed):
+                if not verdict.good or self._may_have_shrunk(step, observed):
                     break
-            self.known = self.known[-1:]
-            observed = self.look(goal)
+            # The last one is what a user is shown as expected: what was not sent may still have left with an earlier try.
+            self.known = self.known[-1:] if self._moved else self.known[::-1]
+            observed = self._moved if looks_again and self._moved else self.look(goal)
 
     def _may_have_shrunk(self, step: Step, observed: Observed) -> bool:
         """Its retirement was cancelled, but so late that it may have run since the last look."""
@@ -204,8 +221,8 @@ class Engine:
                 raise
             self.note(f"could not {step.sentence}, shifting all the same: {error.what} ({error.why})")
             return DONE, replace(goal, flip_first=True)
-        if isinstance(step, BakeImage) and self._actor.image:
-            goal = adopt(replace(goal, image_id=self._actor.image.id), observed)
+        if isinstance(step, BakeImage) and self.actor.image:
+            goal = adopt(replace(goal, image_id=self.actor.image.id), observed)
             self.ports.control.tell(aim=aim_of(goal))
         return verdict, goal
 
@@ -214,64 +231,16 @@ class Engine:
         in_between = goal.fleet and 0 < observed.split.percent(goal.fleet) < 100 and not goal.instant
         return judge_canary(goal, observed, self.ports.clock.now(), self.policy) if in_between else DONE
 
-    def _finish(self, arrival: Arrival, patient: bool) -> Outcome:
-        try:
-            left, observed = self.tidy(arrival.goal, arrival.observed, wait=patient)
-        except Interrupted:
-            raise
-        except Drifted as drift:
-            self._await_word()
-            return self.outcome(Ending.SHIPPED_DIRTY, self.look(arrival.goal), f"{drift.what}: {drift.why}", drift.next)
-        except ShipitError as error:
-            doomed = self._doomed(arrival)
-            why, ways = (f"{error.what}; {doomed}", RESCUE) if doomed else (error.what, error.next or "shipit retire")
-            return self.outcome(Ending.SHIPPED_DIRTY, arrival.observed, why, ways)
-        if left and patient:
-            return self.outcome(Ending.SHIPPED_DIRTY, observed, left, "shipit retire")
-        return self.outcome(Ending.SUCCEEDED, observed)
-
-    def _doomed(self, arrival: Arrival) -> str:
-        """What happens to a fleet that serves although its retirement could not be cancelled."""
-        fleet = arrival.observed.fleets.get(arrival.goal.fleet or "")
-        if fleet is None or fleet.parked_until is None:
-            return ""
-        return f"{fleet.name} serves, AND AUTO SCALING ENDS ITS INSTANCES AT {fleet.parked_until:%H:%M} UTC"
-
     def _in_context(self, reason: str) -> str:
-        """A verdict may only say that the wait is over; what was heard last says what was wrong."""
-        return reason if not self._heard or self._heard in reason else f"{reason}; before that: {self._heard}"
+        """A verdict may only say that the wait is over; what was heard last says what was wrong. Some steps say it all."""
+        says_all = not self._heard or self._heard in reason or isinstance(self._step, Hold | Pause | Smoke)
+        return reason if says_all else f"{reason}; before that: {self._heard}"
 
     def note(self, text: str) -> None:
         self.emit(Note(at=self.ports.clock.now(), app=self.app, env=self.env, text=text))
 
-    def tidy(
-        self, goal: Goal, seen: Observed, *, wait: bool, only: frozenset[str] | None = None
-    ) -> tuple[str, Observed]:
-        """Does the tidying steps; returns what is left, in words, and the last look.
-
-        Without `wait`, steps that only wait are left to the next command, and so is what comes after them for the same
-        fleet. `only` limits it to steps for these fleets.
-        """
-        self._actor.patient = wait
-        given_up: dict[str, str] = {}
-        observed, last, repeats = seen, None, 0
-        while True:
-            refuse_drift((seen.split,), observed)
-            steps = [s for s in self.plan(goal, observed).tidy if only is None or s.about in only]
-            batch = possible_now(steps, set(given_up), wait)
-            if not batch:
-                return "; ".join(given_up.values()), observed
-            repeats = repeats + 1 if batch[0] == last else 0
-            self._slow_down(batch[0], repeats)
-            for step in batch:
-                verdict = self.do(step, goal, observed)
-                if verdict.bad:
-                    given_up[step.about] = verdict.reason
-            if len(batch) == len(steps) and all(isinstance(step, MILD) for step in batch):
-                return "; ".join(given_up.values()), observed
-            observed, last = self.look(goal), batch[0]
-
     def do(self, step: Step, goal: Goal, observed: Observed) -> Verdict:
+        """GOOD once it is done, BAD when it never can be, NOT_YET when it has to be decided anew upon a fresh look."""
         refuse_harm(step, observed)
         clock = self.ports.clock
         clock.sleep(0)
@@ -285,12 +254,15 @@ class Engine:
             if takes_capacity(step, observed):
                 # The last look is some calls old, and neither rollback nor abort asks before it moves traffic.
                 refuse_drift((observed.split,), replace(observed, route=self.ports.traffic.observe()))
-            return self._actor.act(step, goal, observed)
+            return self.actor.act(step, goal, observed)
+        except Stale as stale:
+            self.note(f"looking again: {stale.what}, {stale.why}")
+            return Verdict(Mood.NOT_YET, stale.why)
         finally:
             spent = (clock.now() - began).total_seconds()
             self._seconds[step.phase] = self._seconds.get(step.phase, 0.0) + spent
 
-    def _slow_down(self, step: Step, repeats: int) -> None:
+    def slow_down(self, step: Step, repeats: int) -> None:
         """A step that is first again has not been seen to work yet: AWS may be behind, so look less often."""
         if repeats > PATIENCE:
             raise ShipitError(
@@ -301,7 +273,7 @@ class Engine:
 
     def outcome(self, ending: Ending, observed: Observed, reason: str = "", next: str = "") -> Outcome:
         phases = tuple(Phase(name=name, seconds=round(seconds, 3)) for name, seconds in self._seconds.items())
-        return Outcome(ending, observed, reason, next, phases, self._actor.image)
+        return Outcome(ending, observed, reason, next, phases, self.actor.image)
 
     def _told(self, reason: str) -> None:
         self._heard = reason
@@ -309,8 +281,11 @@ class Engine:
         self.emit(Progress(at=self.ports.clock.now(), app=self.app, env=self.env, step=step, reason=reason))
 
     def _shifted(self, observed: Observed) -> None:
+        self._moved = observed
         self.emit(Shifted(at=self.ports.clock.now(), app=self.app, env=self.env, split=shares(observed)))
 
 
 def _concerned(goal: Goal) -> list[str]:
-    return [*goal.discard, *([goal.fleet] if goal.fleet else [])]
+    """The fleets whose health the decision needs beside that of those which serve."""
+    home = [goal.home] if goal.home and not goal.instant else []
+    return [*goal.discard, *([goal.fleet] if goal.fleet else []), *home]

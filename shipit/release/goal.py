@@ -24,7 +24,8 @@ class Goal:
 
     `home` is the fleet that served before: where traffic goes when this goal has to be given up. `retreat` is such a way
     back, `why` its reason. `keep_failed` keeps the fleet that failed, to be looked at, and `keep` is such a one; without
-    `auto_rollback` a failure waits for a person instead. `orders` are what others asked of this release.
+    `auto_rollback` a failure waits for a person instead. `hand_over` ends where the schedule waits for one, `smoke` has gates try
+    the fleet before it gets a share. `orders` are what others asked of this release.
     """
 
     version: Version
@@ -41,6 +42,8 @@ class Goal:
     home: str = ""
     keep_failed: bool = False
     auto_rollback: bool = True
+    hand_over: bool = False
+    smoke: bool = False
     keep: str = ""
     retreat: bool = False
     why: str = ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shipit.errors import Drifted, Refused
 from shipit.model import Exposure, Observed, Split
 from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
 from shipit.standing import Written
+
+NO_SMOKE = "add gates.probe or gates.command to shipit.yml (docs/canary.md), or leave --smoke out"
 
 
 def refuse_harm(step: Step, observed: Observed) -> None:
@@ -25,7 +27,7 @@ def takes_capacity(step: Step, observed: Observed) -> bool:
 
 def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
     """Raises `Drifted` when the shares are none of those that our last look or write left."""
-    if any(_shares(split) == _shares(observed.split) for split in known):
+    if any(split.shares == observed.split.shares for split in known):
         return
     raise Drifted(
         "somebody else moved the traffic",
@@ -61,20 +63,16 @@ def refuse_foreign_route(observed: Observed) -> None:
         )
 
 
-def refuse_stickiness(observed: Observed) -> None:
-    """Raises `Refused` where clients are kept on their target group by a cookie: weights would move only the others, and those
-    left behind would lose their fleet (field notes A7).
-    """
-    if observed.route.sticky_seconds:
+def refuse_to_smoke_blindly(gates: Collection[str], observed: Observed) -> None:
+    """Raises `Refused` where a smoke test would try nothing, or whatever serves now instead of the new fleet."""
+    if not gates:
+        raise Refused("there is nothing to try it with", "shipit.yml has no gate of kind probe or command", NO_SMOKE)
+    if not observed.route.previewable:
         raise Refused(
-            "the listener keeps clients on their target group",
-            f"target group stickiness is on, for {observed.route.sticky_seconds} s: neither a shift nor a rollback moves them",
-            "switch it off in the listener's forward action, then release",
+            "a fleet without a share cannot be reached here",
+            "the action authenticates first, so there is no rule for the preview header",
+            "the same command without --smoke",
         )
-
-
-def _shares(split: Split) -> dict[str, int]:
-    return {name: weight for name, weight in split.weights.items() if weight}
 
 
 def _text(split: Split) -> str:

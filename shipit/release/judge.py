@@ -73,6 +73,28 @@ def judge_canary(goal: Goal, observed: Observed, now: datetime, policy: Policy) 
     return Verdict(Mood.NOT_YET, text)
 
 
+def forsaken(goal: Goal, observed: Observed, policy: Policy) -> str:
+    """Why those that share the requests with the goal's fleet must lose them now, in words: they are sick and it is not. Empty
+    while they can serve, or it cannot.
+
+    Their share fails over to nobody (field notes A2), and Auto Scaling is about to end their instances.
+    """
+    fleet = observed.fleets.get(goal.fleet or "")
+    if fleet is None or fleet.healthy < needed_healthy(wanted_size(goal, observed, policy), policy):
+        return ""
+    sick = (f for f in observed.serving_fleets() if f.name != fleet.name and is_sick(f, policy))
+    return "; ".join(f"{f.version.name} is sick: {f.healthy} of {f.desired} healthy" for f in sick)
+
+
+def is_sick(fleet: Fleet, policy: Policy) -> bool:
+    """Whether a fleet that serves, or has served, can serve no more: nobody is healthy, or too few and most of its instances are
+    known to be unwell. Growing and shrinking by Auto Scaling are no sickness.
+    """
+    unwell = sum(1 for instance in fleet.instances if instance.leaving or instance.target in _SICK)
+    too_few = fleet.healthy < needed_healthy(fleet.desired, policy)
+    return not fleet.healthy or (too_few and 2 * unwell > len(fleet.instances))
+
+
 def may_go_home(home: Fleet, failed: Fleet | None, policy: Policy) -> bool:
     """Whether the fleet that served before is fit enough to take everything back from the one that failed."""
     failed_healthy = failed.healthy if failed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 
 from shipit.model import Fleet, Observed, Split
 from shipit.ports import Clock, Fleets, Traffic
@@ -26,6 +27,9 @@ class Observer:
         self._trusted: set[str] = set()
         self._short_since: dict[str, datetime] = {}
         self._lost: dict[str, set[str]] = {}
+        self._held: set[tuple[str, Fraction]] = set()
+        self._doubted: set[tuple[str, Fraction]] = set()
+        self._smoked: set[str] = set()
 
     def look(self, about: Sequence[str] = (), *, all_health: bool = False) -> Observed:
         """What is true now. Target health is read only for the fleets `about` which the decision is, and for those that
@@ -33,7 +37,15 @@ class Observer:
         """
         route = self._traffic.observe()
         fleets = self._fleets.observe(about)
-        observed = Observed(route, fleets, self._since(route.split), frozenset(self._trusted))
+        observed = Observed(
+            route,
+            fleets,
+            self._since(route.split),
+            frozenset(self._trusted),
+            held=frozenset(self._held),
+            doubted=frozenset(self._doubted),
+            smoked=frozenset(self._smoked),
+        )
         return self._with_health(observed, set(fleets) if all_health else {*about, *route.split.serving})
 
     def deepened(self, observed: Observed, about: Sequence[str]) -> Observed:
@@ -64,11 +76,11 @@ class Observer:
     def recall(self, written: Written) -> None:
         """Takes over since when the split is as it is from what was written down, by whichever process."""
         if written.at:
-            self._shares, self._split_since = {n: w for n, w in written.weights.items() if w}, written.at
+            self._shares, self._split_since = Split(written.weights).shares, written.at
 
     def unsettle(self, split: Split) -> None:
         """This is about to be written: somebody may write it back before it is looked at again."""
-        if {name: weight for name, weight in split.weights.items() if weight} != self._shares:
+        if split.shares != self._shares:
             self._shares = None
 
     def refresh(self, name: str) -> Fleet | None:
@@ -76,11 +88,18 @@ class Observer:
         fleet = self._fleets.observe([name]).get(name)
         return self._fleets.with_health(fleet) if fleet else None
 
+    def hold_ended(self, name: str, percent: Fraction, *, doubted: bool) -> None:
+        """The gates have had their say about the fleet at this share."""
+        (self._doubted if doubted else self._held).add((name, percent))
+
+    def smoke_passed(self, name: str) -> None:
+        """It has answered as it should before it had a share."""
+        self._smoked.add(name)
+
     def trust(self, name: str) -> None:
         self._trusted.add(name)
 
     def _since(self, split: Split) -> datetime | None:
-        shares = {name: weight for name, weight in split.weights.items() if weight}
-        if shares != self._shares:
-            self._shares, self._split_since = shares, self._clock.now()
+        if split.shares != self._shares:
+            self._shares, self._split_since = split.shares, self._clock.now()
         return self._split_since

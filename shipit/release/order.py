@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from shipit.release.steps import ClosePreview, MarkServing, ParkFleet, PinFleet, Step, UnparkFleet, UnpinFleet
+from shipit.release.steps import (
+    ClosePreview,
+    LeaveAside,
+    MarkServing,
+    ParkFleet,
+    PinFleet,
+    Step,
+    UnparkFleet,
+    UnpinFleet,
+)
 
 # Steps that touch neither traffic nor capacity: done one after the other without looking anew in between.
-MILD = (ClosePreview, MarkServing, UnparkFleet, UnpinFleet, PinFleet, ParkFleet)
+MILD = (ClosePreview, LeaveAside, MarkServing, UnparkFleet, UnpinFleet, PinFleet, ParkFleet)
 
 
 def up_to_first_that_changes(steps: Sequence[Step]) -> list[Step]:

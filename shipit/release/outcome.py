@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+
 from shipit.events import Phase
+from shipit.gate import Gates, NoGates
+from shipit.hooks import Hooks, NoHooks
 from shipit.model import Ending, Image, Observed, Verdict
 from shipit.ports import Baker, Clock, Control, Fleets, Traffic
 from shipit.release.goal import Goal
@@ -18,6 +22,8 @@ class Ports:
     baker: Baker
     clock: Clock
     control: Control
+    gates: Gates = field(default_factory=NoGates)
+    hooks: Hooks = field(default_factory=NoHooks)
 
 
 @value()
@@ -34,11 +40,12 @@ class Outcome:
 
 @value()
 class Arrival:
-    """Where the way to a goal ended: `goal` may have found a fleet or an image on the way."""
+    """Where the way to a goal ended: `goal` may have found a fleet or an image on the way; `waits` for a person to go on."""
 
     verdict: Verdict
     goal: Goal
     observed: Observed
+    waits: bool = False
 
 
 def shares(observed: Observed) -> dict[str, float]:

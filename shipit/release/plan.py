@@ -9,12 +9,13 @@ from fractions import Fraction
 
 from shipit.model import Exposure, Fleet, Observed, Pin, Split, Stage
 from shipit.release.goal import Goal
-from shipit.release.judge import needed_healthy, wanted_size
+from shipit.release.judge import forsaken, is_sick, needed_healthy, wanted_size
 from shipit.release.policy import Policy
 from shipit.release.steps import (
     AwaitHealthy,
     AwaitInstances,
     BakeImage,
+    BeforeTraffic,
     Hold,
     LaunchFleet,
     Pause,
@@ -22,6 +23,7 @@ from shipit.release.steps import (
     Preview,
     ResizeFleet,
     ShiftTraffic,
+    Smoke,
     Step,
     UnparkFleet,
 )
@@ -48,7 +50,7 @@ class Plan:
 
 def plan(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> Plan:
     """The remaining steps from what is seen to the goal. The goal met and everything tidy: an empty plan."""
-    ship = tuple(_ship(goal, observed, now, policy))
+    ship = tuple(_prepared(_ship(goal, observed, now, policy), goal, observed, policy))
     after = _as_if_shipped(goal, observed, policy, ship) if ship else observed
     return Plan(ship, tuple(tidy(goal, after, now, policy)))
 
@@ -79,10 +81,35 @@ def _ship(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list
     if goal.fleet is None:
         return []
     if serves_alone(goal, observed) and not goal.staged:
-        return _watch(goal, goal.fleet, observed, now)
+        return _watch(goal, goal.fleet, observed, now, policy)
     bake: list[Step] = [BakeImage(goal.version)] if goal.image_id is None else []
     arrive = _arrive(goal, goal.fleet, observed, policy)
-    return bake + arrive + ([] if goal.staged else _shift(goal, goal.fleet, observed, now))
+    smoke = _smoke(goal, goal.fleet, observed)
+    return bake + arrive + smoke + ([] if goal.staged else _shift(goal, goal.fleet, observed, now, policy))
+
+
+def _smoke(goal: Goal, name: str, observed: Observed) -> list[Step]:
+    """Tried before its first share, by each process anew: what an earlier one has seen may be hours old."""
+    due = goal.smoke and not goal.instant and name not in observed.smoked and not observed.split.percent(name)
+    return [Smoke(name)] if due else []
+
+
+def _prepared(steps: list[Step], goal: Goal, observed: Observed, policy: Policy) -> list[Step]:
+    """The first shift that moves a share also ends that clients are kept on their target group; the hook that comes before the
+    first request comes before it, or before the smoke test.
+    """
+    fleet, prepared = observed.fleets.get(goal.fleet or ""), list[Step]()
+    frees = observed.route.sticky_seconds
+    hooked = policy.hooked and not goal.instant and (fleet is None or fleet.exposure is Exposure.NONE)
+    for step in steps:
+        asks = isinstance(step, Smoke) or (isinstance(step, ShiftTraffic) and step.split.percent(goal.fleet or "") > 0)
+        if hooked and asks and goal.fleet:
+            prepared.append(BeforeTraffic(goal.fleet))
+            hooked = False
+        if frees and isinstance(step, ShiftTraffic) and step.split.shares != observed.split.shares:
+            step, frees = replace(step, frees=frees), 0
+        prepared.append(step)
+    return prepared
 
 
 def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[Step]:
@@ -93,7 +120,8 @@ def _arrive(goal: Goal, name: str, observed: Observed, policy: Policy) -> list[S
     await_healthy = AwaitHealthy(name, needed, 0.0 if goal.instant else policy.steady_seconds)
     if fleet is None or not fleet.whole:
         launch = LaunchFleet(name, goal.version, goal.image_id or "", size)
-        return [launch, AwaitInstances(name, needed), _association(name, observed), await_healthy]
+        known = _associated(goal, name, observed)
+        return [launch, AwaitInstances(name, needed), *([] if known else [_association(name, observed)]), await_healthy]
     steps: list[Step] = []
     if fleet.desired < size and not goal.retreat:
         steps.append(ResizeFleet(name, size))
@@ -118,10 +146,12 @@ def _fit(goal: Goal, fleet: Fleet, needed: int, observed: Observed) -> bool:
 
 def _associated(goal: Goal, name: str, observed: Observed) -> bool:
     """Some rule names its target group: without that it gets no health checks (field notes A4). A staged fleet is to be open
-    to the preview header as well, where that can be.
+    to the preview header as well, where that can be; so is one that is to be tried first.
     """
     previewed = observed.route.preview == name
-    return previewed or (name in observed.split.weights and not (goal.staged and observed.route.previewable))
+    named = name in observed.split.weights or name in observed.route.aside
+    needs_header = (goal.staged or goal.smoke) and observed.route.previewable
+    return previewed or (named and not needs_header)
 
 
 def _association(name: str, observed: Observed) -> Step:
@@ -130,13 +160,16 @@ def _association(name: str, observed: Observed) -> Step:
     return ShiftTraffic(Split({**observed.split.weights, name: 0}), name, _labels(observed))
 
 
-def _shift(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Step]:
+def _shift(goal: Goal, name: str, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
     blues = [fleet for fleet in observed.serving_fleets() if fleet.name != name]
     labels = {**_labels(observed), name: goal.version.name}
     green = [observed.fleets[name]] if blues and name in observed.fleets else []
     steps: list[Step] = (
         [] if goal.instant else _steadied(blues) + [PinFleet(fleet.name) for fleet in green if fleet.pin is None]
     )
+    because = "" if goal.instant else forsaken(goal, observed, policy)
+    if because:
+        return [*steps, ShiftTraffic(split_at(name, Fraction(100), observed), name, labels, because)]
     if blues and not goal.instant and (goal.orders.paused or goal.orders.share is not None):
         return steps + _as_told(goal.orders, name, observed, labels)
     share = observed.split.percent(name)
@@ -145,7 +178,7 @@ def _shift(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Ste
             continue
         if stage.percent > share:
             steps.append(ShiftTraffic(split_at(name, stage.percent, observed), name, labels))
-        steps += _hold(goal, name, stage, observed, now)
+        steps += _hold(goal, name, stage, observed, now, policy)
     return steps
 
 
@@ -163,25 +196,33 @@ def _as_told(orders: Orders, name: str, observed: Observed, labels: Mapping[str,
     return [*shift, Pause(name, wanted)]
 
 
-def _hold(goal: Goal, name: str, stage: Stage, observed: Observed, now: datetime) -> list[Step]:
-    """What is left of a stage's hold: nothing once it is over or a person said to go on."""
-    promoted = goal.orders.promoted is not None and stage.percent <= goal.orders.promoted
+def _hold(goal: Goal, name: str, stage: Stage, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
+    """What is left of a stage: the rest of its hold, then the word of a person; nothing once that one said to go on. Where there
+    are gates, they end a hold, and time does not.
+    """
+    if goal.orders.promoted is not None and stage.percent <= goal.orders.promoted:
+        return []
     since = observed.split_since if observed.split.percent(name) == stage.percent else None
     until = since + timedelta(seconds=stage.hold_seconds) if since else None
-    if not stage.hold_seconds or promoted or (until and until <= now):
-        return []
-    return [Hold(name, stage.percent, until, stage.hold_seconds)]
+    here = (name, stage.percent)
+    in_doubt = here in observed.doubted
+    over = (here in observed.held or in_doubt) if policy.gated else (until is not None and until <= now)
+    steps: list[Step] = []
+    if stage.hold_seconds and not over:
+        steps.append(Hold(name, stage.percent, until, stage.hold_seconds, stage.gates))
+    return [*steps, Pause(name, stage.percent, True, stage.gates)] if stage.manual or in_doubt else steps
 
 
-def _watch(goal: Goal, name: str, observed: Observed, now: datetime) -> list[Step]:
+def _watch(goal: Goal, name: str, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
     """The hold at 100 %: it has everything, and the one that served before is still whole and one write away."""
-    fleet = observed.fleets.get(name)
-    new = fleet is not None and fleet.exposure is not Exposure.ALL and goal.home in observed.fleets
-    if not new or goal.instant:
+    fleet, home = observed.fleets.get(name), observed.fleets.get(goal.home)
+    if fleet is None or home is None or fleet.exposure is Exposure.ALL or goal.instant:
         return []
-    if goal.stages[-1].hold_seconds and (goal.orders.paused or goal.orders.share is not None):
-        return _as_told(goal.orders, name, observed, _labels(observed))
-    return _hold(goal, name, goal.stages[-1], observed, now)
+    if goal.stages[-1].watched and (goal.orders.paused or goal.orders.share is not None):
+        # A share that was asked for before the other one turned sick must not be given back to it.
+        orders = replace(goal.orders, share=None) if is_sick(home, policy) else goal.orders
+        return _as_told(orders, name, observed, _labels(observed))
+    return _hold(goal, name, goal.stages[-1], observed, now, policy)
 
 
 def _labels(observed: Observed) -> dict[str, str]:
@@ -202,4 +243,6 @@ def _as_if_shipped(goal: Goal, observed: Observed, policy: Policy, ship: tuple[S
     split = split_at(goal.fleet, Fraction(100), observed)
     opened = any(isinstance(step, Preview) for step in ship)
     route = replace(observed.route, split=split, preview=goal.fleet if opened else observed.route.preview)
+    if any(isinstance(step, ShiftTraffic) for step in ship) and route.sticky_seconds:
+        route = replace(route, sticky_seconds=0, kept_sticky_seconds=route.sticky_seconds)
     return replace(observed, route=route, fleets={**fleets, goal.fleet: arrived}, split_since=None)

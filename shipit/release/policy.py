@@ -11,7 +11,8 @@ class Policy:
 
     `size` is the number of instances of a first fleet. `floor` is what a parked fleet shrinks to by itself: one where DNS
     evaluates target health, else none. `dip_seconds` is how long a fleet with a share may be short of healthy instances.
-    `keep_fleets` is how many earlier fleets stay warm within `keep_seconds`.
+    `keep_fleets` is how many earlier fleets stay warm within `keep_seconds`. `gated`: gates decide when a hold is over;
+    `hooked`: a hook runs before a fleet gets its first request.
     """
 
     size: int = 2
@@ -24,3 +25,5 @@ class Policy:
     dip_seconds: float = 30.0
     floor: int = 0
     poll_seconds: float = 2.0
+    gated: bool = False
+    hooked: bool = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from shipit.errors import Interrupted, Recalled, ShipitError
 from shipit.model import Ending, Exposure, Fleet, Observed, Split
 from shipit.release.aim import aim_of
+from shipit.release.finish import tidied
 from shipit.release.goal import Goal, give_up
 from shipit.release.guard import refuse_drift
 from shipit.release.judge import may_go_home
@@ -89,6 +90,8 @@ def recalled(engine: Engine, goal: Goal, before: Observed, order: Recalled) -> O
         engine.ports.control.tell(written=Written(dict(seen.split.weights), seen.split_since))
         # By now it may have served everybody: then it stays, for whoever wants it back.
         back = replace(back, discard=frozenset(n for n in back.discard if not _proven(n, seen)))
+        if not order.fleet and not seen.split.percent(goal.fleet or ""):
+            back = _as_it_is(back, seen)
         left, observed = _return(engine, goal, back, seen, Split({back.fleet or "": 100}))
         engine.ports.control.tell(written=Written(dict(observed.split.weights), engine.ports.clock.now()))
     except Interrupted:
@@ -98,6 +101,15 @@ def recalled(engine: Engine, goal: Goal, before: Observed, order: Recalled) -> O
     if back.fleet == home.fleet:
         return _verdict(engine, before, goal, (why, ""), left, observed)
     return engine.outcome(Ending.REFUSED, observed, f"{why}; {left}" if left else why, "shipit status")
+
+
+def _as_it_is(back: Goal, seen: Observed) -> Goal:
+    """Sent home without a share, a release has no traffic to move: who serves now may be what the other one made serve meanwhile."""
+    serving = next(iter(seen.serving_fleets()), None)
+    if serving is None or serving.name in {back.fleet, *back.discard}:
+        return back
+    fleet, image = serving.name, serving.image_id
+    return replace(back, version=serving.version, fleet=fleet, image_id=image, digest=serving.launch_digest)
 
 
 def _as_ordered(home: Goal, before: Observed, order: Recalled) -> Goal:
@@ -115,7 +127,7 @@ def _return(engine: Engine, goal: Goal, back: Goal, seen: Observed, *known: Spli
     returned = engine.ship(back, seen, *known)
     if returned.verdict.bad:
         return returned.verdict.reason, returned.observed
-    return engine.tidy(back, returned.observed, wait=True, only=frozenset(mine))
+    return tidied(engine, back, returned.observed, wait=True, only=frozenset(mine))
 
 
 def _verdict(
@@ -190,7 +202,9 @@ def _halt(engine: Engine, goal: Goal, back: Goal, seen: Observed, why: str) -> O
 
 def _give_all(engine: Engine, goal: Goal, best: Fleet, seen: Observed) -> Observed:
     weights = {**dict.fromkeys(seen.split.weights, 0), best.name: 100}
-    engine.do(ShiftTraffic(Split(weights), best.name), goal, seen)
+    step = ShiftTraffic(Split(weights), best.name)
+    if not engine.do(step, goal, seen).good:
+        engine.do(step, goal, seen)  # a record that did not answer is not asked a second time on the way home
     return engine.look(goal)
 
 

@@ -101,6 +101,24 @@ class AwaitHealthy(FleetStep):
 
 
 @value()
+class Smoke(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"try {self.fleet} with the gates that need no share: probes and commands"
+
+    @property
+    def waits(self) -> bool:
+        return True
+
+
+@value()
+class BeforeTraffic(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"run the hook before_traffic, once for {self.fleet}"
+
+
+@value()
 class ResizeFleet(FleetStep):
     size: int
 
@@ -125,11 +143,15 @@ class UnpinFleet(FleetStep):
 
 @value()
 class ShiftTraffic(Step):
-    """Sets the weights. Fleets of ours that are not named leave the action. `fleet` is the one that this is done for."""
+    """Sets the weights. Fleets of ours that are not named leave the action. `fleet` is the one that this is done for, `because` a
+    reason that the schedule does not tell, `frees` for how many seconds clients were kept on their target group until now.
+    """
 
     split: Split
     fleet: str = ""
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+    because: str = field(default="", compare=False)
+    frees: int = field(default=0, compare=False)
 
     @property
     def sentence(self) -> str:
@@ -137,7 +159,13 @@ class ShiftTraffic(Step):
             return f"take {self._label(self.fleet)} out of the listener"
         percents = {name: self.split.percent(name) for name in self.split.serving}
         shares = [f"{format_percent(percent)} % to {self._label(name)}" for name, percent in percents.items()]
-        return f"shift traffic: {', '.join(shares)}"
+        because = f", since {self.because}" if self.because else ""
+        free = (
+            f"; clients with a cookie come along (stickiness of {self.frees} s is off until the end)"
+            if self.frees
+            else ""
+        )
+        return f"shift traffic: {', '.join(shares)}{because}{free}"
 
     def _label(self, name: str) -> str:
         return f"{self.labels[name]} ({name})" if name in self.labels else name
@@ -145,9 +173,12 @@ class ShiftTraffic(Step):
 
 @value()
 class Hold(FleetStep):
+    """`gates` are those that judge it, by name; none named means all."""
+
     percent: Fraction
     until: datetime | None
     seconds: float
+    gates: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -160,7 +191,11 @@ class Hold(FleetStep):
 
 @value()
 class Pause(FleetStep):
+    """`manual` says that the schedule wants it, and nobody had to ask for it."""
+
     percent: Fraction
+    manual: bool = False
+    gates: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -190,6 +225,30 @@ class ClosePreview(FleetStep):
     @property
     def sentence(self) -> str:
         return f"close the preview of {self.fleet}"
+
+
+@value()
+class KeepClients(FleetStep):
+    """`aside` are the fleets that are ready for a rollback. They wait outside the action: in it, old cookies would lead there."""
+
+    seconds: int
+    aside: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        aside = (
+            f"; {' and '.join(self.aside)} wait{'s' * (len(self.aside) == 1)} behind a rule of its own"
+            if self.aside
+            else ""
+        )
+        return f"keep clients on their target group for {self.seconds} s again, as before{aside}"
+
+
+@value()
+class LeaveAside(FleetStep):
+    @property
+    def sentence(self) -> str:
+        return f"remove the rule behind which {self.fleet} waited"
 
 
 @value()
@@ -265,6 +324,8 @@ PHASES: Mapping[str, str] = {
     "AwaitInstances": "boot",
     "Preview": "health",
     "AwaitHealthy": "health",
+    "Smoke": "smoke",
+    "BeforeTraffic": "hook",
     "ResizeFleet": "boot",
     "PinFleet": "shift",
     "ShiftTraffic": "shift",

@@ -15,7 +15,9 @@ from shipit.release.steps import (
     ClosePreview,
     DeleteFleet,
     DrainFleet,
+    KeepClients,
     KeepFleet,
+    LeaveAside,
     MarkServing,
     ParkFleet,
     PinFleet,
@@ -31,12 +33,13 @@ from shipit.release.steps import (
 def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[Step]:
     """The steps after the goal serves, fleet by fleet; those of one fleet come in order, fleets do not wait for each other."""
     steps: list[Step] = []
+    idle = _idle(goal, observed)
+    kept = _kept(goal, idle, now, policy)
     preview = observed.route.preview
     if preview and not goal.staged:
         steps.append(ClosePreview(preview))
+    steps += _come_in(goal, observed)
     steps += _settle_in(goal, observed)
-    idle = _idle(goal, observed)
-    kept = _kept(goal, idle, now, policy)
     for fleet in idle:
         if fleet.name == goal.keep or _is_kept(goal, fleet, now):
             steps += _keep(fleet, now, policy)
@@ -46,7 +49,34 @@ def tidy(goal: Goal, observed: Observed, now: datetime, policy: Policy) -> list[
             steps += _park(fleet, now, policy)
         elif (not goal.staged and not _maybe_anothers(goal, fleet, now, policy)) or fleet.name in goal.discard:
             steps += _retire(goal, fleet, observed, now, policy)
-    return steps
+    return steps + _keep_clients(goal, observed, kept)
+
+
+def _keep_clients(goal: Goal, observed: Observed, kept: list[str]) -> list[Step]:
+    """What a shift has switched off is switched on again, and those that are kept warm wait outside the action: in it, old cookies
+    would lead to them whatever their weight (field notes A7). Where no rule can be made they need their place in the action, and that
+    is done once they are gone.
+    """
+    route = observed.route
+    seconds = route.sticky_seconds or route.kept_sticky_seconds
+    if goal.fleet is None or not seconds or not _has_all(goal, observed):
+        return []
+    if not route.previewable:
+        others = set(route.split.weights) - {goal.fleet}
+        return [KeepClients(goal.fleet, seconds)] if route.kept_sticky_seconds and not others else []
+    needed = route.kept_sticky_seconds or set(kept) - route.aside or set(kept) & set(route.split.weights)
+    return [KeepClients(goal.fleet, seconds, tuple(kept))] if needed else []
+
+
+def _come_in(goal: Goal, observed: Observed) -> list[Step]:
+    """Who serves needs no rule outside the action any more, nor does one that is gone."""
+    gone = sorted(name for name in observed.route.aside if name not in observed.fleets)
+    served = [goal.fleet] if goal.fleet in observed.route.aside and _has_all(goal, observed) else []
+    return [LeaveAside(name) for name in (*served, *gone) if name and not goal.staged]
+
+
+def _has_all(goal: Goal, observed: Observed) -> bool:
+    return goal.fleet is not None and not goal.staged and observed.split.percent(goal.fleet) == 100
 
 
 def _maybe_anothers(goal: Goal, fleet: Fleet, now: datetime, policy: Policy) -> bool:
@@ -88,10 +118,10 @@ def _idle(goal: Goal, observed: Observed) -> list[Fleet]:
     return [fleet for fleet in others if observed.split.percent(fleet.name) == 0]
 
 
-def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> set[str]:
-    """The fleets that stay warm: those that served everybody, within their time, the most recent ones."""
+def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> list[str]:
+    """The fleets that stay warm: those that served everybody, within their time, the most recent first."""
     if goal.retire_parked:
-        return set()
+        return []
     warm = [
         fleet
         for fleet in idle
@@ -103,7 +133,7 @@ def _kept(goal: Goal, idle: list[Fleet], now: datetime, policy: Policy) -> set[s
     ]
     far = datetime.max.replace(tzinfo=now.tzinfo)
     warm.sort(key=lambda fleet: (fleet.parked_until or far, fleet.name), reverse=True)
-    return {fleet.name for fleet in warm[: policy.keep_fleets]}
+    return [fleet.name for fleet in warm[: policy.keep_fleets]]
 
 
 def _park(fleet: Fleet, now: datetime, policy: Policy) -> list[Step]:
@@ -137,6 +167,8 @@ def _retire(goal: Goal, fleet: Fleet, observed: Observed, now: datetime, policy:
     if fleet.name in observed.split.weights:
         left = {name: weight for name, weight in observed.split.weights.items() if name != fleet.name}
         steps.append(ShiftTraffic(Split(left), fleet.name))
+    if fleet.name in observed.route.aside:
+        steps.append(LeaveAside(fleet.name))
     if not never_served:
         if not fleet.leaving or fleet.desired:
             steps.append(DrainFleet(fleet.name))

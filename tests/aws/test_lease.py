@@ -174,6 +174,19 @@ def test_who_stops_leaves_the_goal_and_the_next_one_finds_it(shelf: Shelf) -> No
     assert shelf.open().take(shelf.holder("bob"), dead=nobody_is).aim == AIM
 
 
+def test_who_asked_nobody_before_writes_down_what_was_done_along_with_the_lease(shelf: Shelf) -> None:
+    holder = shelf.holder("ann")
+    standing = shelf.open().take(holder, dead=nobody_is, written=WRITTEN, aim=AIM)
+    assert standing == Standing(1, replace(holder, fence=1), aim=AIM, written=WRITTEN)
+    assert shelf.open().take(holder, dead=nobody_is, written=WRITTEN, aim=AIM) == standing, "an answer that was lost"
+
+
+def test_a_lease_that_is_taken_over_keeps_what_was_written_before(shelf: Shelf) -> None:
+    shelf.open().renew(shelf.taken_by("ann"), LATER, WRITTEN, AIM)
+    standing = shelf.open().take(shelf.holder("bob"), dead=lambda _: True)
+    assert (standing.written, standing.aim) == (WRITTEN, AIM)
+
+
 def test_who_is_done_leaves_no_goal_and_no_orders(shelf: Shelf) -> None:
     holder = shelf.taken_by()
     shelf.open().renew(holder, LATER, WRITTEN, AIM)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipit.aws.preview import Preview
+from shipit import naming
+from shipit.aws.preview import HeaderRules
 from tests.contract.clouds import Cloud, Place, cloud, place
 from tests.sandbox.conftest import sandbox
 
@@ -16,9 +17,14 @@ def rules_of(place: Place) -> list[dict[str, Any]]:
     return rules
 
 
+def made_by(place: Place, header: str = naming.PREVIEW_HEADER) -> HeaderRules:
+    """The rules as another process sees them."""
+    return HeaderRules(place.session, place.groups, place.listener, header)
+
+
 def test_a_rule_that_cannot_be_seen_yet_is_not_made_again(place: Place) -> None:
     place.group("one")
-    preview, late = Preview(place.session, place.groups, place.listener), rules_of(place)
+    preview, late = made_by(place), rules_of(place)
     for _ in range(3):
         preview.open("one", late, [], lambda: late)
     assert len(preview.fleets(rules_of(place))["one"]) == 1
@@ -26,9 +32,9 @@ def test_a_rule_that_cannot_be_seen_yet_is_not_made_again(place: Place) -> None:
 
 def test_a_rule_that_cannot_be_seen_yet_is_removed_all_the_same(place: Place) -> None:
     place.group("one")
-    preview, late = Preview(place.session, place.groups, place.listener), rules_of(place)
+    preview, late = made_by(place), rules_of(place)
     preview.open("one", late, [], lambda: late)
-    preview.close(late)
+    preview.close(late, preview.known(late))
     assert preview.fleets(rules_of(place)) == {}
 
 
@@ -36,18 +42,38 @@ def test_two_rules_of_two_processes_are_both_removed(place: Place) -> None:
     place.group("one")
     late = rules_of(place)
     for _ in range(2):
-        Preview(place.session, place.groups, place.listener).open("one", late, [], lambda: late)
-    preview = Preview(place.session, place.groups, place.listener)
+        made_by(place).open("one", late, [], lambda: late)
+    preview = made_by(place)
     assert len(preview.fleets(rules_of(place))["one"]) == 2
-    preview.close(rules_of(place))
+    preview.close(rules_of(place), preview.known(rules_of(place)))
     assert preview.fleets(rules_of(place)) == {}
 
 
 def test_a_rule_that_somebody_removed_is_made_again(place: Place) -> None:
     place.group("one")
-    preview, before = Preview(place.session, place.groups, place.listener), rules_of(place)
+    preview, before = made_by(place), rules_of(place)
     preview.open("one", before, [], lambda: before)
     (arn,) = preview.fleets(rules_of(place))["one"]
     place.elb.delete_rule(RuleArn=arn)
     preview.open("one", rules_of(place), [], lambda: rules_of(place))
     assert len(preview.fleets(rules_of(place))["one"]) == 1
+
+
+def test_only_the_rules_of_one_fleet_or_all_but_those_are_removed(place: Place) -> None:
+    preview = made_by(place)
+    for name in ("one", "two", "three"):
+        place.group(name)
+        preview.open(name, rules_of(place), [], lambda: rules_of(place))
+    preview.close(rules_of(place), ["one"])
+    assert set(preview.fleets(rules_of(place))) == {"two", "three"}
+    preview.close(rules_of(place), preview.known(rules_of(place)) - {"three"})
+    assert set(preview.fleets(rules_of(place))) == {"three"}
+
+
+def test_rules_for_another_header_are_another_matter(place: Place) -> None:
+    place.group("one")
+    preview, aside = made_by(place), made_by(place, naming.ASIDE_HEADER)
+    for rules in (preview, aside):
+        rules.open("one", rules_of(place), [], lambda: rules_of(place))
+    preview.close(rules_of(place), preview.known(rules_of(place)))
+    assert (preview.fleets(rules_of(place)), list(aside.fleets(rules_of(place)))) == ({}, ["one"])

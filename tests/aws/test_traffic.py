@@ -35,8 +35,14 @@ def forward(*tuples: tuple[str, int], **more: Any) -> dict[str, Any]:
 
 
 def preview_of(place: Place) -> list[str]:
-    """Header values of all preview rules on the listener."""
-    configs = [c.get("HttpHeaderConfig", {}) for rule in place.rules() for c in rule["Conditions"]]
+    """Where all preview rules on the listener lead to."""
+    rules = [rule for rule in place.rules() if tokens_in(rule)]
+    return [name for rule in rules for name in weights_in(rule["Actions"])]
+
+
+def tokens_in(rule: dict[str, Any]) -> list[str]:
+    """What the preview header must say for this rule."""
+    configs = [condition.get("HttpHeaderConfig", {}) for condition in rule["Conditions"]]
     return [v for c in configs if c.get("HttpHeaderName", "").lower() == naming.PREVIEW_HEADER for v in c["Values"]]
 
 
@@ -144,13 +150,116 @@ def test_a_foreign_group_with_a_share_is_refused(routed: Place) -> None:
         refuse_foreign_route(Observed(routed.traffic.observe()))
 
 
-def test_a_way_home_switches_stickiness_off_so_that_clients_with_a_cookie_come_along(routed: Place) -> None:
-    sticky = {"Enabled": True, "DurationSeconds": 77}
-    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=sticky)])
+STICKY = {"Enabled": True, "DurationSeconds": 77}
+
+
+def sticky(place: Place) -> dict[str, Any]:
+    """As AWS describes it: moto leaves it out of an action with one group that had none."""
+    config: dict[str, Any] = place.actions()[0]["ForwardConfig"].get("TargetGroupStickinessConfig", {})
+    return {key: value for key, value in config.items() if config["Enabled"]}
+
+
+def test_a_shift_takes_clients_with_a_cookie_along(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
     assert routed.traffic.observe().sticky_seconds == 77
     routed.group("two")
-    routed.shift(Split({"one": 50, "two": 50}))
-    assert not routed.actions()[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"]
+    assert routed.shift(Split({"one": 95, "two": 5})).sticky_seconds == 0
+    assert sticky(routed) == {}
+
+
+def test_what_was_set_is_found_by_another_process_and_put_back(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
+    routed.group("two")
+    routed.traffic.keep_stickiness(routed.traffic.observe().sticky_seconds)
+    routed.shift(Split({"one": 0, "two": 100}))
+    other = routed.anew()
+    assert (other.traffic.observe().sticky_seconds, other.traffic.observe().kept_sticky_seconds) == (0, 77)
+    other.traffic.restore_stickiness("two")
+    assert (sticky(routed), routed.weights()) == (STICKY, {"two": 100})
+    route = routed.anew().traffic.observe()
+    assert (route.sticky_seconds, route.kept_sticky_seconds) == (77, 0)
+
+
+def test_putting_it_back_twice_writes_once(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
+    routed.traffic.keep_stickiness(77)
+    writes = routed.wire.count("elbv2", "ModifyListener"), routed.wire.count("elbv2", "ModifyRule")
+    routed.traffic.restore_stickiness("one")
+    routed.traffic.restore_stickiness("one")
+    assert [len(made) for made in writes] == [0, 0]
+    assert sticky(routed) == STICKY
+
+
+def test_somebody_who_has_set_it_anew_meanwhile_is_heard(routed: Place) -> None:
+    routed.traffic.observe()
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
+    routed.traffic.keep_stickiness(600)
+    routed.traffic.restore_stickiness("one")
+    assert sticky(routed) == STICKY
+    assert routed.traffic.observe().kept_sticky_seconds == 0
+
+
+def test_a_tag_that_another_process_has_written_is_seen_once_the_action_has_changed(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
+    routed.group("two")
+    mine, other = routed.anew(), routed.anew()
+    assert mine.traffic.observe().kept_sticky_seconds == 0
+    other.traffic.keep_stickiness(other.traffic.observe().sticky_seconds)
+    other.shift(Split({"one": 0, "two": 100}))
+    assert mine.traffic.observe().kept_sticky_seconds == 77
+
+
+def test_a_tag_that_another_process_forgets_before_the_shift_is_remembered(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 100), TargetGroupStickinessConfig=STICKY)])
+    routed.group("two")
+    routed.traffic.observe()
+    routed.traffic.keep_stickiness(77)
+    routed.anew().traffic.restore_stickiness("one")
+    routed.shift(Split({"one": 0, "two": 100}))
+    assert routed.traffic.observe().kept_sticky_seconds == 77
+
+
+def test_taking_an_idle_group_out_of_the_action_keeps_clients_where_they_are(routed: Place) -> None:
+    groups = (routed.group("one"), 100), (routed.group("two"), 0)
+    routed.set_actions([forward(*groups, TargetGroupStickinessConfig=STICKY)])
+    routed.shift(Split({"one": 100}))
+    assert (routed.weights(), sticky(routed)) == ({"one": 100}, STICKY)
+
+
+def test_it_is_put_back_whatever_weight_a_person_has_given_to_the_only_fleet(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 7), (routed.group("two"), 0))])
+    routed.traffic.keep_stickiness(77)
+    routed.traffic.restore_stickiness("one")
+    assert (routed.weights(), sticky(routed)) == ({"one": 100}, STICKY)
+
+
+def test_a_fleet_that_waits_aside_is_named_by_a_rule_until_it_leaves(routed: Place) -> None:
+    for name in ("one", "two"):
+        routed.group(name)
+        routed.traffic.keep_aside(name)
+    routed.traffic.open_preview("one")
+    routed.traffic.close_preview()
+    assert routed.anew().traffic.observe().aside == {"one", "two"}
+    for _ in range(2):
+        routed.traffic.leave_aside("one")
+    assert routed.traffic.observe().aside == {"two"}
+
+
+def test_a_preview_behind_the_rule_that_is_shifted_has_no_token(place: Place) -> None:
+    header = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
+    made = place.elb.create_rule(ListenerArn=place.listener, Priority=1, Conditions=[header], Actions=nothing_yet())
+    ruled = place.anew(rule=made["Rules"][0]["RuleArn"])
+    ruled.group("one")
+    ruled.traffic.open_preview("one")
+    assert (ruled.traffic.observe().preview, ruled.traffic.observe().preview_token) == ("one", "")
+
+
+def test_it_is_not_put_back_under_a_split_that_somebody_else_has_made(routed: Place) -> None:
+    routed.set_actions([forward((routed.group("one"), 60), (routed.group("two"), 40))])
+    routed.traffic.keep_stickiness(77)
+    with pytest.raises(Drifted):
+        routed.traffic.restore_stickiness("one")
+    assert (routed.weights(), sticky(routed)) == ({"one": 60, "two": 40}, {})
 
 
 def test_a_redirect_is_an_obstacle_and_refused(routed: Place) -> None:
@@ -268,6 +377,19 @@ def test_a_preview_goes_to_its_fleet_alone_and_before_every_other_rule(routed: P
     (rule,) = [rule for rule in routed.rules() if rule["RuleArn"] != routed.rule]
     assert list(weights_in(rule["Actions"])) == ["one"]
     assert int(rule["Priority"]) < 10
+
+
+def test_each_preview_has_a_token_of_its_own_that_everybody_can_read_from_the_rule(routed: Place) -> None:
+    tokens = []
+    for name in ("one", "two"):
+        routed.group(name)
+        routed.traffic.open_preview(name)
+        tokens.append(routed.anew().traffic.observe().preview_token)
+        assert [token for rule in routed.rules() for token in tokens_in(rule)] == tokens[-1:]
+    assert len(set(tokens)) == 2
+    assert all(len(token) == 16 for token in tokens)
+    routed.traffic.close_preview()
+    assert routed.traffic.observe().preview_token == ""
 
 
 def test_a_preview_of_a_rule_keeps_the_conditions_of_the_rule(routed: Place) -> None:

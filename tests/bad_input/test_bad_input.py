@@ -121,10 +121,11 @@ def test_every_option_is_right_with_its_right_value(project: Project, command: l
                 max(parameter.opts, key=len),
                 lines.right_value(parameter),
             )
+            # What an earlier test has made there would be refused, whatever the order of the tests.
+            for made in (project.folder.parent / "odd" / "room").iterdir():
+                made.unlink()
             said = project.run(words)
             assert said.touched or said.code == 0 or "the sandbox 'not-up' is not up" in said.err, (words, said)
-    for made in (project.folder.parent / "odd" / "room").iterdir():
-        made.unlink()
 
 
 def test_every_option_that_takes_text_says_what_is_wrong_for_it() -> None:
@@ -134,6 +135,12 @@ def test_every_option_that_takes_text_says_what_is_wrong_for_it() -> None:
 
 def test_there_are_enough_cases() -> None:
     assert len(lines.all_lines()) + len(files.all_files()) + len(surroundings.all_surroundings()) > 5000
+
+
+def test_doctor_lists_a_missing_region_among_its_findings(project: Project) -> None:
+    said = project.run(("doctor",), surroundings.NO_REGION)
+    assert said.code == 5
+    assert "FAIL  AWS credentials: no AWS region" in said.out
 
 
 def test_a_file_with_a_byte_order_mark_is_read(project: Project) -> None:

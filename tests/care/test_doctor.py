@@ -6,6 +6,7 @@ import ipaddress
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from shipit import doctor, naming
 from shipit.found import Finding, Health
+from shipit.gates import alarms
 from shipit.model import Exposure, Version
 from shipit.settings import Bake, SourceImage
 from shipit.standing import Aim, Freeze, Holder, Standing
@@ -160,7 +162,15 @@ def test_an_action_that_is_full(place: Place, made: Make) -> None:
 
 def test_a_sticky_action(place: Place, made: Make) -> None:
     forward(place, others=1, sticky_seconds=600)
-    assert "600 s" in only(made(), Health.WARN).why
+    assert any("kept on their target group for 600 s" in finding.what for finding in findings(made()))
+
+
+def test_stickiness_that_a_release_has_left_switched_off(place: Place, made: Make) -> None:
+    forward(place, others=1)
+    place.traffic.observe()
+    place.traffic.keep_stickiness(600)
+    found = only(made(), Health.WARN)
+    assert ("600 s" in found.why, found.next) == (True, "shipit resume")
 
 
 def test_no_subnets(made: Make) -> None:
@@ -261,3 +271,12 @@ def test_an_error_that_several_checks_meet_is_told_once_and_stops_no_other(place
     assert [one.what for one in wrong[1:]] == ["subnets: not checked", "security groups: not checked"]
     assert found[-1].what == "nothing is left over"
     assert all(one.next for one in wrong)
+
+
+def test_an_alarm_that_a_gate_wants_and_nobody_knows(made: Make) -> None:
+    shop = made()
+    gates = shop.config.settings.gates.model_copy(update={"alarms": alarms.Settings(names=("missing",))})
+    settings = shop.config.settings.model_copy(update={"gates": gates})
+    shop.config = replace(shop.config, settings=settings)
+    finding = only(shop, Health.FAIL)
+    assert "there is no alarm 'missing'" in finding.what

@@ -275,6 +275,39 @@ def template_of_another_environment(place: Place, image_id: str) -> None:
     )
 
 
+def test_an_image_that_a_release_of_another_environment_is_about_to_launch_survives(place: Place) -> None:
+    goal, later, old, fleets, _ = images(place, 5)
+    fleet_of_another_environment(place, fleets)
+    shop, aimed = shop_in(place), [goal]
+    elsewhere = {"production": lambda: writing(Standing(aim=Aim(Version("v9"), "f", image_id=aimed[0])))}
+    vars(shop)["record_of"] = lambda env: elsewhere[env]()
+    survey = care.survey(shop, RULES)
+    assert {found.name for found in survey.found} == {later, old}
+    aimed[0] = later
+    fates = {fate.leftover.name: fate for fate in care.gc(shop, survey, RULES, lambda _: None)}
+    assert fates[old].gone
+    assert "the release of v9 in production" in fates[later].why
+    assert images_there(place, goal, later, old) == {goal, later}
+
+
+def fleet_of_another_environment(place: Place, image_id: str) -> None:
+    """An empty one."""
+    template_of_another_environment(place, image_id)
+    name = f"{place.app}-production"
+    pairs = {naming.APP: place.app, naming.ENV: "production"}
+    tags = [
+        {"ResourceId": name, "Key": key, "Value": value, "PropagateAtLaunch": False} for key, value in pairs.items()
+    ]
+    place.cloud.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        LaunchTemplate={"LaunchTemplateName": name, "Version": "1"},
+        MinSize=0,
+        MaxSize=0,
+        VPCZoneIdentifier=place.cloud.subnets[0],
+        Tags=tags,
+    )
+
+
 def test_an_image_that_is_pinned_used_or_shared_after_it_was_listed_survives(place: Place) -> None:
     pinned, used, run, shared, _ = images(place, 5)
     shop = shop_in(place)

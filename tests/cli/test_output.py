@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ import pytest
 from shipit.cli.common import Format
 from shipit.cli.documents import history_text, plan_document, plan_text, status_text
 from shipit.cli.output import listener_for, paint, share_text
-from shipit.events import Ended, Note, Progress, Shifted, Started, StepBegan, parse_event
-from shipit.model import Ending, Exposure, Observed
+from shipit.events import Ended, GateSpoke, GateWord, Note, Progress, Shifted, Started, StepBegan, parse_event
+from shipit.model import Ending, Exposure, Mood, Observed
 from shipit.release.plan import plan
 from shipit.release.policy import Policy
 from shipit.standing import Standing
@@ -31,6 +32,7 @@ EVENTS = [
     Progress(**COMMON, step="AwaitHealthy", reason="1 of 2 healthy"),
     Shifted(**COMMON, split={"v1": 95.0, "v2": 5.0}),
     Note(**COMMON, text="failed: i-1 is gone"),
+    GateSpoke(**COMMON, gate="errors", mood=Mood.BAD, reason="9 of 300 failed", percent=5.0),
     Ended(**COMMON, command="release", ending=Ending.FAILED_CLEAN, version="v1", reason="sick", serving={"v0": 100.0}),
 ]
 LOADED = """
@@ -126,6 +128,14 @@ def test_a_history_without_entries_says_so() -> None:
 
 def test_a_history_has_one_line_per_command() -> None:
     assert len(history_text([EVENTS[-1], EVENTS[-1]]).splitlines()) == 3  # type: ignore[list-item]
+
+
+def test_a_history_tells_what_the_gates_said_at_each_share() -> None:
+    good, bad = GateWord("errors", 5.0, Mood.GOOD, "1 of 1200 failed"), GateWord("errors", 50.0, Mood.BAD, "worse")
+    ended = replace(cast(Ended, EVENTS[-1]), gates=(good, bad))
+    lines = history_text([ended, ended]).splitlines()
+    assert len(lines) == 7
+    assert [line.strip() for line in lines[2:4]] == ["at 5 %  ✓ errors: 1 of 1200 failed", "at 50 %  ✗ errors: worse"]
 
 
 def test_a_plan_as_json_has_the_same_steps_as_the_text() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 import boto3
 import pytest
 
+from bench.picture import Camera
 from shipit import naming
 from shipit.sandbox import lifecycle
 from shipit.sandbox.load import run_load
@@ -39,7 +40,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 RATE = 100
-ENVIRONMENTS = ("canary", "sick", "preview", "images", "shrunken", "interrupted", "terminated")
+ENVIRONMENTS = ("canary", "sick", "preview", "images", "shrunken", "interrupted", "terminated", "sticky")
 CRASHING = 'if VERSION == "v4":\n    raise SystemExit("v4 ends at once")\n\n\nclass Handler('
 
 
@@ -122,6 +123,11 @@ class Site:
     def serving(self) -> dict[str, float]:
         return {row["version"]: row["weight_percent"] for row in self.status()["split"] if row["weight_percent"]}
 
+    def cookie(self) -> str:
+        """The cookie that keeps a client where this request went."""
+        with urllib.request.urlopen(self.world.sandbox.front_door_url.rstrip("/") + self.path, timeout=5) as answer:
+            return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
     def get(self, **headers: str) -> str:
         """Version that answers a request."""
         url = self.world.sandbox.front_door_url.rstrip("/") + self.path
@@ -172,6 +178,13 @@ class Site:
         reserved = ec2.describe_instances(Filters=[*live, *tagged])["Reservations"]
         instances = sorted(i["InstanceId"] for r in reserved for i in r["Instances"])
         return {**mine, "instances": instances, "rules": sorted(r["RuleArn"] for r in rules), "serving": self.serving}
+
+    def token(self) -> str:
+        """What the preview header must say, as a person reads it."""
+        process = self.world.start("status", "--env", self.env)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return out.partition(f"header {naming.PREVIEW_HEADER}: ")[2].split()[0]
 
     def fleets(self) -> dict[str, str]:
         """Fleet by version."""
@@ -324,7 +337,8 @@ def test_a_staged_version_is_seen_by_its_preview_header_alone(world: World) -> N
     with site.under_load() as report:
         staged = site.shipit("stage", "v2")
         assert staged.last["serving"] == {"v1": 100}
-        green = site.fleets()["v2"]
+        green = site.token()
+        assert f"{naming.PREVIEW_HEADER}: {green}" in staged.last["next"]
         assert {site.get(**{naming.PREVIEW_HEADER: green}) for _ in range(20)} == {"v2"}
         assert {site.get(**{naming.PREVIEW_HEADER: "other"}) for _ in range(20)} == {"v1"}
         assert site.serving == {"v1": 100}
@@ -334,8 +348,34 @@ def test_a_staged_version_is_seen_by_its_preview_header_alone(world: World) -> N
         assert "LaunchFleet" not in shipped.steps
         assert site.get(**{naming.PREVIEW_HEADER: green}) == "v2"
     rules = world.client("elbv2").describe_rules(ListenerArn=world.sandbox.listener_arn)["Rules"]
-    names = [c["HttpHeaderConfig"]["Values"] for rule in rules for c in rule["Conditions"] if "HttpHeaderConfig" in c]
-    assert [green] not in names
+    values = [c["HttpHeaderConfig"]["Values"] for rule in rules for c in rule["Conditions"] if "HttpHeaderConfig" in c]
+    assert [green] not in values
+
+
+def test_clients_with_a_cookie_move_with_a_release_and_come_home_with_a_rollback(world: World) -> None:
+    site = released(world, "sticky")
+    camera = camera_of(site)
+    camera.keep_clients(3600)
+    cookie = site.cookie()
+    with site.under_load():
+        process = world.start("release", "v2", "--canary", "50% 60s, 100%", "--env", site.env)
+        eventually(lambda: site.serving == {"v1": 50, "v2": 50})
+        assert {site.get(Cookie=cookie) for _ in range(40)} == {"v1", "v2"}
+        promoted = world.start("promote", "--full", "--env", site.env)
+        assert promoted.communicate(timeout=60) and process.communicate(timeout=60)
+        assert (process.returncode, promoted.returncode) == (0, 0)
+        assert {site.get(Cookie=cookie) for _ in range(20)} == {"v2"}
+        assert camera.look().sticky == (3600, 0)
+        newer = site.cookie()
+        back = site.shipit("rollback")
+        assert back.steps[:2] == ["UnparkFleet", "ShiftTraffic"]
+        assert {site.get(Cookie=newer) for _ in range(20)} == {"v1"}
+        assert camera.look().sticky == (3600, 0)
+
+
+def camera_of(site: Site) -> Camera:
+    environments = json.loads((site.world.folder / "shipit.yml").read_text())["environments"]
+    return Camera(site.world.sandbox, "hello", site.env, environments[site.env]["traffic"]["rule"])
 
 
 def test_an_image_is_released_and_gone_back_to_without_a_bake(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CLOUD_WRITES = frozenset(
     {"launch", "resize", "pin", "unpin", "expose", "park", "unpark", "keep", "drain", "delete"}
-    | {"open_preview", "close_preview", "bake"}
+    | {"open_preview", "close_preview", "keep_stickiness", "restore_stickiness"}
+    | {"keep_aside", "leave_aside", "bake"}
 )
 RECORD_WRITES = frozenset({"take", "renew", "free", "order", "freeze", "unfreeze", "append"})
 TRAFFIC_ATTEMPTS = 6
@@ -79,12 +80,31 @@ class FakeTraffic:
         self._shop, self._cloud = shop, shop.town.cloud
         view: Any = CloudPort(shop, TrafficView(self._cloud))
         self._look, self.open_preview, self.close_preview = view.observe, view.open_preview, view.close_preview
+        self._keep_stickiness, self._restore_stickiness = view.keep_stickiness, view.restore_stickiness
+        # The tag as this process has read it, and for which state of the action; and what it knows itself.
+        self._tag, self._known = 0, 0
+        self._tagged: object = None
+        self.keep_aside, self.leave_aside = view.keep_aside, view.leave_aside
 
     def observe(self) -> Route:
         route: Route = self._look()
         self._shop.just_saw = dict(route.split.weights)
         self._shop.town.watcher.looked(self._shop, route.split)
-        return route
+        state = dict(route.split.weights), route.sticky_seconds
+        if state != self._tagged:
+            self._tag, self._tagged = route.kept_sticky_seconds, state
+        kept = self._tag or (0 if route.sticky_seconds else self._known)
+        return replace(route, kept_sticky_seconds=kept)
+
+    def keep_stickiness(self, seconds: int) -> None:
+        self._keep_stickiness(seconds)
+        self._tag = self._known = seconds
+
+    def restore_stickiness(self, name: str) -> None:
+        route = self.observe()
+        self._cloud.kept_sticky_seconds = route.kept_sticky_seconds
+        self._restore_stickiness(name)
+        self._tag = 0
 
     def shift(self, split: Split, expected: Split) -> Route:
         failure: ShipitError | None = None
@@ -115,7 +135,7 @@ class FakeTraffic:
         if gone:
             raise NotFound(f"there is no target group {gone[0]}", "TargetGroupNotFound", code="TargetGroupNotFound")
         self._cloud.writes.append("shift " + " ".join(f"{name}={weight}" for name, weight in split.weights.items()))
-        self._cloud.weights = dict(split.weights)
+        self._cloud.set_weights(split)
 
 
 @dataclass

@@ -78,12 +78,16 @@ class FakeCloud:
     boot_seconds: float = 10
     health_seconds: float = 5
     drain_seconds: float = 30
+    deletion_seconds: float = 0
     first_min: int = 1
     groups: dict[str, Group] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     foreign: dict[str, int] = field(default_factory=dict)
     preview: str | None = None
+    aside: set[str] = field(default_factory=set)
     previewable: bool = True
+    sticky_seconds: int = 0
+    kept_sticky_seconds: int = 0
     images: dict[str, Image] = field(default_factory=dict)
     sick: set[str] = field(default_factory=set)
     broken_bakes: set[str] = field(default_factory=set)
@@ -91,6 +95,7 @@ class FakeCloud:
     fail_next: dict[str, CloudError] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
+    asked_to_delete: dict[str, datetime] = field(default_factory=dict)
     _count: int = 0
 
     # Fleets
@@ -166,7 +171,10 @@ class FakeCloud:
         group = self.groups.get(name)
         if group is None:
             return True
-        if (group.machines and not at_once) or name in self.weights or self.preview == name:
+        if (group.machines and not at_once) or name in self.weights or self._ruled(name):
+            return False
+        asked = self.asked_to_delete.setdefault(name, self.clock.now())
+        if self.clock.now() - asked < timedelta(seconds=self.deletion_seconds):
             return False
         del self.groups[name]
         return True
@@ -177,15 +185,49 @@ class FakeCloud:
     # Traffic
 
     def observe_route(self) -> Route:
-        return Route(Split(dict(self.weights)), dict(self.foreign), not self.weights, self.preview, self.previewable)
+        return Route(
+            Split(dict(self.weights)),
+            dict(self.foreign),
+            not self.weights,
+            self.preview,
+            f"token of {self.preview}" if self.preview else "",
+            frozenset(self.aside),
+            self.previewable,
+            self.sticky_seconds,
+            self.kept_sticky_seconds,
+        )
 
     def shift(self, split: Split, expected: Split) -> Route:
         shares = {name: weight for name, weight in self.weights.items() if weight}
         if shares not in ({n: w for n, w in wanted.weights.items() if w} for wanted in (expected, split)):
             raise Drifted("somebody else moved the traffic", f"found {shares}", "shipit status")
         self._write("shift", " ".join(f"{name}={weight}" for name, weight in split.weights.items()))
-        self.weights = dict(split.weights)
+        self.set_weights(split)
         return self.observe_route()
+
+    def set_weights(self, split: Split) -> None:
+        """Clients are freed where shares move."""
+        self.sticky_seconds = self.sticky_seconds if split.shares == Split(self.weights).shares else 0
+        self.weights = dict(split.weights)
+
+    def keep_aside(self, name: str) -> None:
+        self._write("keep_aside", name)
+        self.aside.add(name)
+
+    def leave_aside(self, name: str) -> None:
+        self._write("leave_aside", name)
+        self.aside.discard(name)
+
+    def keep_stickiness(self, seconds: int) -> None:
+        self._write("keep_stickiness", str(seconds))
+        self.kept_sticky_seconds = seconds
+
+    def restore_stickiness(self, name: str) -> None:
+        self._write("restore_stickiness", name)
+        if Split(self.weights).percent(name) != 100:
+            raise Drifted("somebody else moved the traffic", f"found {self.weights}", "shipit status")
+        seconds = self.sticky_seconds or self.kept_sticky_seconds
+        self.weights, self.sticky_seconds, self.kept_sticky_seconds = {name: 100}, seconds, 0
 
     def open_preview(self, name: str) -> None:
         self._write("preview", name)
@@ -216,6 +258,9 @@ class FakeCloud:
             raise NotFound(f"there is no group {name}", "ValidationError: AutoScalingGroup name not found")
         return self.groups[name]
 
+    def _ruled(self, name: str) -> bool:
+        return self.preview == name or name in self.aside
+
     def _write(self, what: str, about: str) -> None:
         self.writes.append(f"{what} {about}".strip())
         if what in self.fail_next:
@@ -226,7 +271,7 @@ class FakeCloud:
         for name, group in self.groups.items():
             if group.parked_until and group.parked_until <= now:
                 group.min_size = group.desired = group.floor
-            associated = name in self.weights or self.preview == name
+            associated = name in self.weights or self._ruled(name)
             group.associated_since = (group.associated_since or now) if associated else None
             staying = [m for m in group.machines if m.leaving_since is None]
             for _ in range(group.desired - len(staying)):

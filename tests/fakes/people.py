@@ -20,6 +20,10 @@ def release(version: str, schedule: str = "100%", **manner: Any) -> Command:
     return lambda shop: operations.release(shop, Wanted(version, schedule=schedule), Manner(**manner))
 
 
+def stage(version: str, **manner: Any) -> Command:
+    return lambda shop: operations.release(shop, Wanted(version, staged=True), Manner(**manner))
+
+
 def resume(**manner: Any) -> Command:
     return lambda shop: operations.resume(shop, Manner(**manner))
 

@@ -32,7 +32,15 @@ class FakeRecord:
         self._called("read")
         return self.standing
 
-    def take(self, holder: Holder, *, dead: Callable[[Holder], bool], keep_orders: bool = False) -> Standing:
+    def take(
+        self,
+        holder: Holder,
+        *,
+        dead: Callable[[Holder], bool],
+        keep_orders: bool = False,
+        written: Written | None = None,
+        aim: Aim | None = None,
+    ) -> Standing:
         self._called("take")
         theirs = self.standing.holder
         again = theirs is not None and theirs.id == holder.id
@@ -40,7 +48,13 @@ class FakeRecord:
             raise held(theirs)
         fence = self.standing.fence if again else self.standing.fence + 1
         orders = self.standing.orders if again or keep_orders else Orders()
-        return self._write(fence=fence, holder=replace(holder, fence=fence), orders=orders)
+        return self._write(
+            fence=fence,
+            holder=replace(holder, fence=fence),
+            orders=orders,
+            written=written or self.standing.written,
+            aim=aim or self.standing.aim,
+        )
 
     def renew(
         self, holder: Holder, until: datetime, written: Written | None = None, aim: Aim | None = None

@@ -10,6 +10,8 @@ from typing import Any
 
 from shipit.aws.record import NoRecord
 from shipit.clock import SystemClock
+from shipit.gate import NoGates
+from shipit.hooks import NoHooks
 from shipit.lease import Lease
 from shipit.model import Split, Version
 from shipit.release.engine import Engine
@@ -81,6 +83,8 @@ class Town:
     kept: bool = True
     turns: Turns = field(default_factory=Turns)
     watcher: Watcher = field(default_factory=Watcher)
+    gates: Any = None
+    hooks: Any = None
 
     def __post_init__(self) -> None:
         self.clock = TownClock(self.turns)
@@ -135,7 +139,9 @@ class FakeShop:
         self.fleets: Any = CloudPort(self, FleetsView(town.cloud))
         self.baker: Any = CloudPort(self, town.cloud)
         self.images: Any = CloudPort(self, FakeImages(town.cloud))
-        ports = Ports(self.fleets, FakeTraffic(self), self.baker, self.clock, self.lease)
+        self.gates: Any = town.gates or NoGates()
+        self.hooks: Any = town.hooks or NoHooks()
+        ports = Ports(self.fleets, FakeTraffic(self), self.baker, self.clock, self.lease, self.gates, self.hooks)
         self.engine = Engine(ports, town.policy, self.hear, APP, ENV)
 
     def beat(self) -> None:

@@ -17,7 +17,7 @@ from shipit.release.policy import Policy
 from shipit.standing import LEASE_SECONDS, SKEW_SECONDS
 from tests.fakes.shop import FakeShop, Town
 from tests.fakes.turns import Hand
-from tests.model.plot import Order, Plot, command_of
+from tests.model.plot import STICKY_SECONDS, Order, Plot, command_of
 from tests.model.twists import Twister
 from tests.model.verdict import CLEAN, Judge, Life
 from tests.model.watch import FOREIGN, Watch
@@ -76,9 +76,11 @@ class Run:
 
     def _before(self) -> None:
         found = self.plot.before
-        if found in ("one", "two", "old", "staged", "left"):
+        if found in ("one", "two", "old", "staged", "left", "sticky"):
             self._do("release v1 at-once")
-        if found in ("two", "old"):
+        if found == "sticky":
+            self.town.cloud.sticky_seconds = STICKY_SECONDS
+        if found in ("two", "old", "sticky"):
             self.town.turns.pass_time(30)
             self._do("release v2 at-once")
         if found == "staged":
@@ -198,6 +200,15 @@ class Run:
         if versions != ["v5"]:
             self.watch.complain(f"left in the end: {versions}")
         self.judge.pins("in the end")
+        kept = self.town.cloud.sticky_seconds, self.town.cloud.kept_sticky_seconds
+        if self.plot.before == "sticky" and kept != (STICKY_SECONDS, 0) and not self._may_be_lost:
+            self.watch.complain(f"clients were kept for {STICKY_SECONDS} s, and now for {kept}")
+
+    @property
+    def _may_be_lost(self) -> bool:
+        """A way home is taken although its tag could not be written, which is told."""
+        told = [getattr(event, "reason", "") for life in self.lives for event in life.shop.events]
+        return any("is lost, set it again by hand" in text for text in told)
 
 
 def _waits(shop: FakeShop) -> bool:

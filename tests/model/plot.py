@@ -21,7 +21,8 @@ SCHEDULES = {
     "half": "50% 6s, 100%",
     "watched": "20% 2s, 100% 6s",
 }
-BEFORE = ("empty", "one", "two", "old", "staged", "left")
+BEFORE = ("empty", "one", "two", "old", "staged", "left", "sticky")
+STICKY_SECONDS = 600
 # Everything that may befall an operator at a point, or the world around it, with what its number means.
 TWISTS = {
     "switch": "another one goes first",

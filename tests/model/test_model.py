@@ -56,12 +56,28 @@ FOUND = {
     "a parked fleet that served by hand until a rollback settles": (
         "old; record none; 0 release v4 watched keep-failed; 18 rollback; 3 end 1; 9 edit 1; 14 suspend 45; 132 well 1"
     ),
+    "an abort of a first release that is over by then does not say that it succeeded": (
+        "empty; 0 release v4 watched keep-failed; 15 release v3 canary keep-failed; 106 abort; 58 switch 0; 112 suspend 3"
+    ),
+    "a release that is sent home without a share moves no traffic": (
+        "staged; 0 release v3 half; 11 release v2 half no-auto-rollback; 59 rollback v2; 2 suspend 65; 87 fail 0"
+    ),
+    "a rollback whose fleet was taken away by hand grows it without the lease": (
+        "old; 0 release v4 watched keep-failed; 5 abort; 29 rollback v1; 2 edit 1; 15 edit 0; 111 delete 0; 118 switch 0; 122 stop 2"
+    ),
+    "stickiness comes back after a rollback beside a release": "sticky; 0 release v3 canary; 88 rollback",
     "a canary of a fleet that has served before is pinned": "old; 0 release v2 watched; 126 freeze; 22 edit 1; 73 die 1",
     "a first release that failed after it began to serve is resumed": (
         "empty; 0 release v3 half; 71 release v3 half; 95 rollback; 57 fail 1; 182 fail 1"
     ),
     "a rollback that fails leaves alone what a release is working with": (
         "left; 0 stage v3; 9 rollback; 5 sick 1; 32 switch 0; 47 delete 0"
+    ),
+    "a release whose record did not answer looks again before it moves traffic": (
+        "old; 0 release v3 canary; 30 release v1 at-once; 131 rollback; 26 switch 0; 49 deaf 30"
+    ),
+    "a release that waited for its record does not move traffic to what was drained meanwhile": (
+        "staged; 0 release v2 canary; 139 rollback v2; 35 deaf 90; 45 well 1; 276 well 2"
     ),
     "a rollback without a record wins against a release that is about to write": (
         "one; record none; 0 release v2 canary; 151 rollback"

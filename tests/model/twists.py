@@ -41,6 +41,10 @@ class Twister:
                 raise CloudError("AWS refused", f"{code}: try later", code=code)
             case "suspend":
                 self.suspended_in_flight |= name.endswith("in flight")
+                if not self.town.kept:
+                    # Between its look and its write it cannot be told to stop: the abort of a first release may have closed the
+                    # preview by then, and with it the health checks (docs/reliability.md: `record: none`).
+                    self.watch.hurt |= set(self.town.cloud.groups)
                 self.town.turns.suspend(hand, twist.number)
             case "stop":
                 shop.clock.stop()
@@ -105,6 +109,7 @@ class Twister:
         self.touched = True
         cloud.weights.pop(name, None)
         cloud.preview = None if cloud.preview == name else cloud.preview
+        cloud.aside.discard(name)
         del cloud.groups[name]
         self.watch.ever_served.discard(name)
 

@@ -105,5 +105,9 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     fleets = {**before["fleets"], **now["fleets"]}
     changed = {n: (before["fleets"].get(n), now["fleets"].get(n)) for n in fleets}
     told = [f"{name}: {was} -> {is_}" for name, (was, is_) in changed.items() if was != is_]
-    told += [f"{key}: {before[key]} -> {now[key]}" for key in ("weights", "preview") if before[key] != now[key]]
+    told += [
+        f"{key}: {before[key]} -> {now[key]}"
+        for key in ("weights", "preview", "aside", "sticky")
+        if before[key] != now[key]
+    ]
     return "; ".join(told)

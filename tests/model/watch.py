@@ -14,8 +14,9 @@ from tests.fakes.shop import FakeShop, Town, Watcher
 from tests.release.faults import healthy
 
 FOREIGN = {"legacy": 0}
-# What a command that takes the lease only afterwards may send before, and take back: it waits for nobody.
-FLIP = frozenset({"shift", "unpark", "park", "expose"})
+# What a command that takes the lease only afterwards may send before, and take back: it waits for nobody. What is to serve may also
+# grow then.
+FLIP = frozenset({"shift", "unpark", "park", "expose", "keep_stickiness", "resize"})
 SHRINKING = frozenset({"park", "drain", "delete", "keep"})
 
 

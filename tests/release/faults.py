@@ -106,4 +106,5 @@ def picture(cloud: FakeCloud) -> dict[str, Any]:
         name: (g.min_size, g.max_size, g.desired, g.pin, g.exposure, g.parked_until, g.leaving)
         for name, g in cloud.groups.items()
     }
-    return {"weights": {n: w for n, w in cloud.weights.items() if w}, "fleets": fleets, "preview": cloud.preview}
+    weights, sticky = {n: w for n, w in cloud.weights.items() if w}, (cloud.sticky_seconds, cloud.kept_sticky_seconds)
+    return {"weights": weights, "fleets": fleets, "preview": cloud.preview, "aside": set(cloud.aside), "sticky": sticky}

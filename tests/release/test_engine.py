@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from fractions import Fraction
+
 import pytest
 
 from shipit.errors import CloudError, Refused
-from shipit.model import Ending, FailureKind, LaunchFailure
+from shipit.events import StepBegan
+from shipit.model import Ending, FailureKind, LaunchFailure, Mood, Observed, Verdict
+from shipit.release.goal import rollback_goal, rollback_targets
 from shipit.release.policy import Policy
-from tests.release.stories import Company
+from shipit.standing import Orders
+from tests.fakes.cloud import START
+from tests.release.stories import DIGEST, Company
 
 
 @pytest.fixture
@@ -91,6 +98,40 @@ def test_rollback_to_a_version_whose_fleet_is_gone_launches_its_image(company: C
     assert "bake v1" not in company.cloud.writes[-20:]
 
 
+def test_a_park_that_lands_while_a_rollback_calls_off_a_release_is_taken_back(company: Company) -> None:
+    """A serving fleet with a date to shrink would end its instances an hour later."""
+    company.release("v1")
+    leave_at(company, 5)
+    cloud, engine = company.cloud, company.engine()
+    seen = engine.look()
+    goal = rollback_goal(seen, rollback_targets(seen), None, DIGEST, "fleet-new")
+
+    def call_off(_: Observed) -> Verdict:
+        cloud.park(goal.fleet or "", cloud.clock.now() + timedelta(hours=1), 0)
+        return Verdict(Mood.GOOD, "called off")
+
+    assert engine.run(goal, seen, before_tidying=call_off).ending is Ending.SUCCEEDED
+    assert cloud.groups[goal.fleet or ""].parked_until is None
+    company.pass_time(2 * 3600)
+    assert company.look().fleets[goal.fleet or ""].healthy == 2
+
+
+def leave_at(company: Company, weight: int) -> None:
+    """A release of v2 whose process dies at that weight."""
+
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        if weight in company.cloud.weights.values():
+            raise Killed
+
+    company.cloud.clock.on_sleep.append(die)
+    with pytest.raises(Killed):
+        company.release("v2", "5% 30s, 100%")
+    company.cloud.clock.on_sleep.clear()
+
+
 def test_rollback_without_an_earlier_version_is_refused(company: Company) -> None:
     company.release("v1")
     with pytest.raises(Refused, match="no earlier fleet"):
@@ -138,12 +179,69 @@ def test_a_green_that_turns_sick_at_a_stage_is_sent_home(company: Company) -> No
     assert company.look().serving_fleets()[0].pin is None
 
 
+def sicken_at(company: Company, version: str, weight: int, orders: Orders) -> None:
+    """The version turns sick, and somebody gives orders, once the other one has that weight."""
+    cloud = company.cloud
+
+    def happen() -> None:
+        if weight in cloud.weights.values():
+            cloud.sick.add(version)
+            company.control.given = orders
+
+    cloud.clock.on_sleep.append(happen)
+
+
+@pytest.mark.parametrize("orders", [Orders(), Orders(paused=True), Orders(share=Fraction(5))], ids=str)
+def test_a_canary_takes_everything_once_the_other_fleet_is_sick(company: Company, orders: Orders) -> None:
+    company.release("v1")
+    sicken_at(company, "v1", 5, orders)
+    outcome = company.release("v2", "5% 10m, 50% 10m, 100%")
+    assert outcome.ending is Ending.SUCCEEDED
+    shifts = [w for w in company.cloud.writes if w.startswith("shift")]
+    assert [w.rsplit("=", 1)[1] for w in shifts[-2:]] == ["5", "100"], "no stage in between"
+    told = [event.sentence for event in company.events if isinstance(event, StepBegan)]
+    assert any("since v1 is sick: 0 of 2 healthy" in sentence for sentence in told)
+
+
+def test_a_share_that_was_asked_for_is_not_given_back_to_a_sick_fleet(company: Company) -> None:
+    company.release("v1")
+    sicken_at(company, "v1", 5, Orders(share=Fraction(5)))
+    company.cloud.clock.on_sleep.append(lambda: promote_after_an_hour(company))
+    outcome = company.release("v2", "5% 10m, 100% 10m")
+    assert outcome.ending is Ending.SUCCEEDED
+    shifts = [w.rsplit("=", 1)[1] for w in company.cloud.writes if w.startswith("shift")]
+    assert shifts[-2:] == ["5", "100"]
+
+
+def promote_after_an_hour(company: Company) -> None:
+    if company.cloud.clock.now() - START > timedelta(hours=1):
+        company.control.given = Orders(promoted=Fraction(100))
+
+
+def test_a_release_over_a_fleet_that_is_sick_already_needs_no_canary(company: Company) -> None:
+    company.release("v1")
+    company.cloud.sick.add("v1")
+    company.cloud.writes.clear()
+    assert company.release("v2", "5% 10m, 100%").ending is Ending.SUCCEEDED
+    assert [w.rsplit("=", 1)[1] for w in company.cloud.writes if w.startswith("shift")] == ["100"]
+
+
 def test_a_failed_bake_ends_failed_clean_with_its_reason(company: Company) -> None:
     company.release("v1")
     company.cloud.broken_bakes.add("v2")
     outcome = company.release("v2")
     assert outcome.ending is Ending.FAILED_CLEAN
     assert "install.sh exited with 1" in outcome.reason
+
+
+def test_a_deletion_may_take_longer_than_a_fleet_may_take_to_become_healthy(company: Company) -> None:
+    company.release("v1")
+    before = company.cloud.observe_fleets()
+    company.cloud.sick.add("v2")
+    company.cloud.deletion_seconds = 300
+    company.policy = Policy(deadline_seconds=60)
+    assert company.release("v2").ending is Ending.FAILED_CLEAN
+    assert company.cloud.observe_fleets().keys() == before.keys()
 
 
 def test_a_launch_that_can_never_work_fails_at_once(company: Company) -> None:
@@ -204,18 +302,7 @@ def test_after_success_the_plan_is_empty(company: Company) -> None:
 
 def test_a_release_goes_on_where_another_process_died(company: Company) -> None:
     company.release("v1")
-
-    class Killed(BaseException):
-        pass
-
-    def die() -> None:
-        if company.cloud.weights.get("fleet-2-v2") == 5:
-            raise Killed
-
-    company.cloud.clock.on_sleep.append(die)
-    with pytest.raises(Killed):
-        company.release("v2", "5% 30s, 100%")
-    company.cloud.clock.on_sleep.clear()
+    leave_at(company, 5)
     assert company.release("v2", "5% 30s, 100%").ending is Ending.SUCCEEDED
     assert company.serving == {"v2": 100}
     assert company.versions == ["v1", "v2"]

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from shipit.errors import Refused
 from shipit.model import Exposure, Observed, Split
-from shipit.release.guard import refuse_foreign_route, refuse_harm, refuse_stickiness
+from shipit.release.guard import refuse_foreign_route, refuse_harm
 from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ShiftTraffic, Step
 from tests.release.sights import NOW, SICK, fleet, seen
 from tests.release.worlds import reproducible, worlds
@@ -80,9 +80,3 @@ def test_whatever_is_planned_no_serving_fleet_passes_the_guard(observed: Observe
         for step in (DrainFleet(name), DeleteFleet(name, at_once=True), ParkFleet(name, NOW, 0, 1)):
             with pytest.raises(Refused):
                 refuse_harm(step, observed)
-
-
-def test_a_listener_that_keeps_clients_by_a_cookie_is_refused_and_any_other_is_not() -> None:
-    refuse_stickiness(seen(fleet("v1"), split={"v1": 100}))
-    with pytest.raises(Refused, match="keeps clients on their target group"):
-        refuse_stickiness(seen(fleet("v1"), split={"v1": 100}, sticky_seconds=77))

@@ -41,6 +41,14 @@ def two_versions(company: TroubledCompany) -> None:
     company.pass_time(600)
 
 
+def two_versions_and_a_cookie(company: TroubledCompany) -> None:
+    company.release("v1")
+    company.cloud.sticky_seconds = 600
+    company.pass_time(600)
+    company.release("v2")
+    company.pass_time(600)
+
+
 def two_versions_long_ago(company: TroubledCompany) -> None:
     two_versions(company)
     company.pass_time(3 * 3600)
@@ -64,6 +72,12 @@ STORIES: dict[str, Story] = {
     "a first release": (nothing, lambda company: company.release("v1"), "v1"),
     "a canary": (one_version, lambda company: company.release("v2", CANARY), "v2"),
     "a release over a parked fleet": (two_versions, lambda company: company.release("v3", CANARY), "v3"),
+    "a release where clients have a cookie": (
+        two_versions_and_a_cookie,
+        lambda company: company.release("v3", CANARY),
+        "v3",
+    ),
+    "a rollback where clients have a cookie": (two_versions_and_a_cookie, lambda company: company.rollback("v1"), "v1"),
     "a release over a shrunken fleet": (two_versions_long_ago, lambda company: company.release("v3", CANARY), "v3"),
     "a rollback": (two_versions, lambda company: company.rollback("v1"), "v1"),
     "a rollback to a shrunken fleet": (two_versions_long_ago, lambda company: company.rollback("v1"), "v1"),
@@ -101,7 +115,12 @@ def test_users_are_served_whatever_call_fails_and_the_same_command_again_converg
     assert company.complaints == []
 
 
-RESTORED = ["a canary", "a release over a parked fleet", "a rollback to a shrunken fleet"]
+RESTORED = [
+    "a canary",
+    "a release over a parked fleet",
+    "a release where clients have a cookie",
+    "a rollback to a shrunken fleet",
+]
 
 
 @pytest.mark.parametrize("name", RESTORED)

@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from shipit.model import Exposure, FailureKind, Instance, LaunchFailure, Mood, TargetState
-from shipit.release.judge import judge_canary, judge_health, judge_launch, needed_healthy, wanted_size
+from shipit.release.judge import (
+    forsaken,
+    is_sick,
+    judge_canary,
+    judge_health,
+    judge_launch,
+    needed_healthy,
+    wanted_size,
+)
 from shipit.release.policy import Policy
 from tests.release.sights import HEALTHY, NOW, SICK, fleet, goal, instances, seen
 
@@ -126,3 +134,35 @@ def test_a_canary_that_scales_out_is_not_taken_for_sick() -> None:
     growing = (*instances("v2", 2), Instance("i-new", "Pending"))
     observed = seen(fleet("v1"), fleet("v2", 3, instances=growing), split={"v1": 95, "v2": 5})
     assert not judge_canary(goal("v2", observed), observed, NOW, POLICY).bad
+
+
+H, U, D, N = TargetState.HEALTHY, TargetState.UNHEALTHY, TargetState.DRAINING, TargetState.INITIAL
+
+
+@pytest.mark.parametrize(
+    ("states", "desired", "sick"),
+    [
+        ([H, H], 2, False),
+        ([H, U], 2, False),
+        ([U, U], 2, True),
+        ([N, N], 2, True),
+        ([], 2, True),
+        ([H, U, U, U], 4, True),
+        ([H, H, N, N, N, N], 6, False),
+        ([H, H, D, D, D, D], 2, False),
+    ],
+    ids=["well", "half", "both", "replaced at once", "none", "most", "growing", "shrinking"],
+)
+def test_a_fleet_is_sick_when_it_can_serve_no_more(states: list[TargetState], desired: int, sick: bool) -> None:
+    there = tuple(
+        Instance(f"i-{n}", "Terminating" if state is D else "InService", target=state) for n, state in enumerate(states)
+    )
+    assert is_sick(fleet("v1", desired, instances=there), POLICY) is sick
+
+
+def test_nobody_is_forsaken_for_a_fleet_that_is_not_whole_itself() -> None:
+    ill = fleet("v1", state=SICK)
+    half = seen(ill, fleet("v2", 2, instances=instances("v2", 1)), split={"v1": 95, "v2": 5})
+    assert not forsaken(goal("v2", half), half, POLICY)
+    whole = seen(ill, fleet("v2", 2), split={"v1": 95, "v2": 5})
+    assert forsaken(goal("v2", whole), whole, POLICY) == "v1 is sick: 0 of 2 healthy"

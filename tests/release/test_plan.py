@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from shipit.release.plan import GROUPS_PER_ACTION, plan, split_at
 from shipit.release.policy import Policy
 from shipit.release.steps import (
     AwaitHealthy,
+    BeforeTraffic,
     ClosePreview,
     Hold,
     LaunchFleet,
@@ -73,6 +75,11 @@ def staged_then_released() -> Situation:
     green = fleet("v2", exposure=Exposure.NONE, pin=Pin(2))
     observed = seen(fleet("v1"), green, split={"v1": 100}, preview="hello-v2")
     return goal("v2", observed, CANARY), observed
+
+
+def release_where_clients_have_a_cookie_with_a_smoke_test() -> Situation:
+    observed = seen(fleet("v1"), split={"v1": 100}, sticky_seconds=3600)
+    return goal("v2", observed, CANARY, smoke=True), observed
 
 
 def canary_found_half_way_at_5_percent() -> Situation:
@@ -145,6 +152,7 @@ SITUATIONS: tuple[Callable[[], Situation], ...] = (
     parked_fleet_adopted,
     staging,
     staged_then_released,
+    release_where_clients_have_a_cookie_with_a_smoke_test,
     canary_found_half_way_at_5_percent,
     rollback_instant,
     rollback_to_a_shrunken_fleet,
@@ -329,6 +337,22 @@ def test_only_a_release_that_is_not_in_a_hurry_pins_blue_before_the_first_shift(
     ]  # type: ignore[attr-defined]
     assert not pins or not entering or max(pins) < min(entering)
     assert not (wanted.instant and pins)
+
+
+@reproducible(300)
+@given(worlds(), goals(), POLICIES)
+def test_the_hook_comes_once_right_before_the_first_request_of_a_new_fleet(
+    observed: Observed, wanted: Goal, policy: Policy
+) -> None:
+    ship = plan(wanted, observed, NOW, replace(policy, hooked=True)).ship
+    hooks = [number for number, step in enumerate(ship) if isinstance(step, BeforeTraffic)]
+    shares = [
+        n for n, step in enumerate(ship) if isinstance(step, ShiftTraffic) and step.split.percent(wanted.fleet or "")
+    ]
+    there = observed.fleets.get(wanted.fleet or "")
+    is_new = not wanted.instant and (there is None or there.exposure is Exposure.NONE)
+    assert hooks == ([shares[0] - 1] if is_new and shares else [])
+    assert not [step for step in plan(wanted, observed, NOW, policy).ship if isinstance(step, BeforeTraffic)]
 
 
 @reproducible(300)

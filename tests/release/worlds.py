@@ -92,7 +92,10 @@ def worlds(draw: Any) -> Observed:
         foreign,
         vacant=not weights and draw(st.booleans()),
         preview=draw(st.none() | st.sampled_from(names)) if names else None,
+        aside=frozenset(draw(st.lists(st.sampled_from(names), unique=True, max_size=2))) if names else frozenset(),
         previewable=draw(st.booleans()),
+        sticky_seconds=draw(st.sampled_from([0, 0, 600])),
+        kept_sticky_seconds=draw(st.sampled_from([0, 0, 600])),
     )
     trusted = frozenset(draw(st.lists(st.sampled_from(names), unique=True))) if names else frozenset()
     return Observed(route, fleets, draw(_moments), trusted)

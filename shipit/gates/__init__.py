@@ -1,0 +1,44 @@
+"""The gates: one file each, found by looking. A new file `shipit/gates/NAME.py` is the gate of kind NAME.
+
+It has `Settings`, what shipit.yml may say under `gates.NAME`, and `gate(settings, world)`, which makes a `shipit.gate.Gate` of
+them; with `SEVERAL = True` there can be several of the kind, by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shipit.gate import World
+    from shipit.panel import Seat
+
+
+def kinds() -> dict[str, ModuleType]:
+    """The modules of this package by kind."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+
+
+def several(kind: str) -> bool:
+    """Whether there can be several gates of the kind, by name."""
+    return bool(getattr(kinds()[kind], "SEVERAL", False))
+
+
+def seats(settings: Any, world: World) -> Sequence[Seat]:
+    """The gates that the section `gates` of shipit.yml asks for."""
+    return list(_seats(settings, world))
+
+
+def _seats(settings: Any, world: World) -> Iterator[Seat]:
+    from shipit.panel import Seat
+
+    for kind, module in kinds().items():
+        found = getattr(settings, kind)
+        for name, one in (found if several(kind) else {kind: found}).items():
+            if one is not None:
+                yield Seat(name, module.gate(one, world), getattr(one, "undecided", "extend"))
