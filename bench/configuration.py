@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -33,6 +33,12 @@ EXAMPLES: dict[str, Any] = {
     "fleet.subnets": ["subnet-0a1b2c3d", "subnet-4e5f6a7b"],
     "fleet.security_groups": ["sg-0a1b2c3d"],
     "fleet.instance_profile": "app",
+    "gates.alarms.names": ["shop-5xx"],
+    "gates.probe.NAME.contains": "Welcome",
+    "gates.threshold.NAME.metrics.NAME.dimensions": {"TargetGroup": "{green}"},
+    "gates.threshold.NAME.above": 1.5,
+    "gates.threshold.NAME.below": 0.5,
+    "gates.latency.slower_than_ms": 300,
     "traffic.listener": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2",
     "traffic.rule": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:"
     "listener-rule/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2/9683b2d02a6cabee",
@@ -73,11 +79,20 @@ def schema() -> str:
 def keys(section: type[BaseModel] = Settings, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every key that holds a value, by its path."""
     for name, field in section.model_fields.items():
-        below = field.annotation
-        if _is_section(below):
-            yield from keys(below, f"{above}{name}.")  # type: ignore[arg-type]
+        below, named = section_of(field.annotation)
+        if below:
+            yield from keys(below, f"{above}{name}.{named}")
         else:
             yield f"{above}{name}", field
+
+
+def section_of(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The section that a key holds, also one that may be left out; and `NAME.` where there can be several by name."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict:
+        found, _ = section_of(arguments[1])
+        return found, "NAME." if found else ""
+    return next((kind for kind in (annotation, *arguments) if _is_section(kind)), None), ""
 
 
 def example(path: str, field: FieldInfo) -> Any:
@@ -102,21 +117,24 @@ def _section(section: type[BaseModel], above: str) -> Iterator[str]:
     yield "| key | meaning | default | example | must be |"
     yield "| --- | --- | --- | --- | --- |"
     shapes = section.model_json_schema()["properties"]
-    below = {name: field for name, field in section.model_fields.items() if _is_section(field.annotation)}
+    below = {name: section_of(field.annotation) for name, field in section.model_fields.items()}
+    below = {name: (kind, named) for name, (kind, named) in below.items() if kind}
     for name, field in section.model_fields.items():
         path = f"{above}{name}"
         if name in below:
-            anchor = path.replace(".", "")
+            anchor = f"{path}.{below[name][1]}".replace(".", "").lower()
             yield f"| `{path}` | {_cell(field.description)} | {_preset(field)} | | [a section](#{anchor}) |"
         else:
             yield _row(path, field, shapes[name])
     yield ""
-    for name, field in below.items():
-        yield from _section(field.annotation, f"{above}{name}.")  # type: ignore[arg-type]
+    for name, (kind, named) in below.items():
+        yield from _section(kind, f"{above}{name}.{named}")
 
 
 def _preset(field: FieldInfo) -> str:
     """What a section holds when it is left out, where that differs from what its keys say."""
+    if not isinstance(field.default, BaseModel):
+        return "-"
     return _value(field.default.model_dump(exclude_unset=True)) if field.default.model_fields_set else ""
 
 

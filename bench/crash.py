@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="all by default")
     parser.add_argument("--every", type=int, default=1, help="only every Kth call")
-    parser.add_argument("--parallel", type=int, default=3, help="environments side by side")
+    parser.add_argument("--parallel", type=int, default=5, help="environments side by side")
     parser.add_argument("--rate", type=float, default=100, help="requests per second, over all environments")
     options = parser.parse_args(arguments)
     total = Tally()

@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--scenario", action="append", choices=list(SCENARIOS), help="canary, rollback, retire by default"
     )
     parser.add_argument("--every", type=int, default=1, help="only every Kth fault")
-    parser.add_argument("--parallel", type=int, default=3, help="environments side by side")
+    parser.add_argument("--parallel", type=int, default=5, help="environments side by side")
     parser.add_argument("--rate", type=float, default=100, help="requests per second, over all environments")
     parser.add_argument("--hang", action="store_true", help="also calls that never answer: 20 s each")
     options = parser.parse_args(arguments)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from bench.picture import behind_header
 from bench.sites import configure
 from bench.sweep import Site
-from shipit import naming
 
 
 def heal(site: Site) -> None:
@@ -29,10 +29,8 @@ def heal(site: Site) -> None:
 
 def _close_previews(site: Site) -> None:
     elb = site.camera.client("elbv2")
-    prefix = f"hello-{site.env}-"
     for rule in elb.describe_rules(ListenerArn=site.state.listener_arn)["Rules"]:
-        headers = [one["HttpHeaderConfig"] for one in rule["Conditions"] if "HttpHeaderConfig" in one]
-        if any(h["HttpHeaderName"] == naming.PREVIEW_HEADER and h["Values"][0].startswith(prefix) for h in headers):
+        if any(name.startswith(f"hello-{site.env}-") for name in behind_header(rule)):
             elb.delete_rule(RuleArn=rule["RuleArn"])
 
 

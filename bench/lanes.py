@@ -53,6 +53,8 @@ class Tally:
         )
 
 
+# How many tries between two signs of life.
+TOLD_EVERY = 50
 # Whether requests of an environment may fail between two times (monotonic).
 Excused = Callable[[str, float, float], bool]
 # One try: what it is called and how it is done; the work returns what is wrong.
@@ -107,6 +109,11 @@ def _lane(
             wrong = _attempt(site, chosen)
             with lock:
                 tally.tried += 1
+                if tally.tried % TOLD_EVERY == 0:
+                    print(
+                        f"  … {tally.tried} after {time.monotonic() - began:.0f} s, {len(tally.broken)} broken",
+                        flush=True,
+                    )
                 for problem in wrong:
                     tally.blame(chosen[0], problem)
             if wrong:

@@ -15,11 +15,14 @@ LIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 @dataclass(frozen=True)
 class Picture:
-    """`groups` by fleet: sizes, marks, instances; `weights` by fleet; `parts` are the names of everything else."""
+    """`groups` by fleet: sizes, marks, instances; `weights` by fleet; `parts` are the names of everything else. `sticky` is for how
+    many seconds clients are kept on their target group, and for how many they were before that was switched off.
+    """
 
     groups: dict[str, dict[str, Any]]
     weights: dict[str, int]
     parts: dict[str, list[str]]
+    sticky: tuple[int, int] = (0, 0)
 
     @property
     def serving(self) -> dict[str, float]:
@@ -32,7 +35,7 @@ class Picture:
     def names(self) -> set[str]:
         """Fleets of which anything is left, and whatever belongs to none."""
         fleets = {*self.groups, *self.parts["target groups"], *self.parts["templates"]}
-        return fleets | set(self.parts["previews"])
+        return fleets | {*self.parts["previews"], *self.parts["aside"]}
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,31 @@ class Camera:
             ],
         }
         mine = {kind: sorted(n for n in names if n.startswith(self._prefix)) for kind, names in parts.items()}
-        previews = [name for rule in rules for name in _previewed(rule) if name.startswith(self._prefix)]
-        return Picture(self._groups(), self._weights(rules), {**mine, "previews": previews})
+        behind = [name for rule in rules for name in behind_header(rule) if name.startswith(self._prefix)]
+        previews = [name for rule in rules for name in behind_header(rule, naming.PREVIEW_HEADER) if name in behind]
+        aside = sorted(set(behind) - set(previews))
+        forwards = [a["ForwardConfig"] for a in self._mine(rules)["Actions"] if "ForwardConfig" in a]
+        weights = {_group(one): int(one["Weight"]) for forward in forwards for one in forward["TargetGroups"]}
+        return Picture(self._groups(), weights, {**mine, "previews": previews, "aside": aside}, self._sticky(forwards))
+
+    def keep_clients(self, seconds: int) -> None:
+        """Keeps clients on their target group from now on, or not any more with 0, as a person would set it by hand."""
+        elb = self.client("elbv2")
+        (action,) = self._mine(elb.describe_rules(ListenerArn=self.state.listener_arn)["Rules"])["Actions"]
+        config = {"Enabled": True, "DurationSeconds": seconds} if seconds else {"Enabled": False}
+        action["ForwardConfig"]["TargetGroupStickinessConfig"] = config
+        action.pop("TargetGroupArn", None)
+        if self._owns_default:
+            elb.modify_listener(ListenerArn=self.target, DefaultActions=[action])
+        else:
+            elb.modify_rule(RuleArn=self.target, Actions=[action])
+
+    def _sticky(self, forwards: list[dict[str, Any]]) -> tuple[int, int]:
+        (tagged,) = self.client("elbv2").describe_tags(ResourceArns=[self.target])["TagDescriptions"]
+        kept = [int(tag["Value"]) for tag in tagged["Tags"] if tag["Key"] == naming.STICKINESS]
+        configs = [forward.get("TargetGroupStickinessConfig", {}) for forward in forwards]
+        on = [int(config["DurationSeconds"]) for config in configs if config.get("Enabled")]
+        return sum(on), sum(kept)
 
     def builders(self) -> list[str]:
         """What bakes have left in the whole account: instances, key pairs, security groups."""
@@ -91,11 +117,10 @@ class Camera:
         mine = [group for group in found if group["AutoScalingGroupName"].startswith(self._prefix)]
         return {group["AutoScalingGroupName"]: _seen(group, dated) for group in mine}
 
-    def _weights(self, rules: list[dict[str, Any]]) -> dict[str, int]:
+    def _mine(self, rules: list[dict[str, Any]]) -> dict[str, Any]:
+        """The rule that is shifted."""
         arns = {self.target, *(rule["RuleArn"] for rule in rules if rule["IsDefault"] and self._owns_default)}
-        mine = next(rule for rule in rules if rule["RuleArn"] in arns)
-        tuples = [one for action in mine["Actions"] for one in action.get("ForwardConfig", {}).get("TargetGroups", [])]
-        return {one["TargetGroupArn"].split("/")[-2]: int(one["Weight"]) for one in tuples}
+        return next(rule for rule in rules if rule["RuleArn"] in arns)
 
     @property
     def _owns_default(self) -> bool:
@@ -120,9 +145,17 @@ def _seen(group: dict[str, Any], dated: set[str]) -> dict[str, Any]:
     }
 
 
-def _previewed(rule: dict[str, Any]) -> list[str]:
-    configs = [one["HttpHeaderConfig"] for one in rule["Conditions"] if "HttpHeaderConfig" in one]
-    return [value for one in configs if one["HttpHeaderName"] == naming.PREVIEW_HEADER for value in one["Values"]]
+def behind_header(rule: dict[str, Any], *headers: str) -> list[str]:
+    """The fleets that a rule of ours for one of these headers leads to; for any of ours by default."""
+    wanted = set(headers or (naming.PREVIEW_HEADER, naming.ASIDE_HEADER))
+    found = {one["HttpHeaderConfig"]["HttpHeaderName"] for one in rule["Conditions"] if "HttpHeaderConfig" in one}
+    if found.isdisjoint(wanted):
+        return []
+    return [_group(one) for action in rule["Actions"] for one in action["ForwardConfig"]["TargetGroups"]]
+
+
+def _group(one: dict[str, Any]) -> str:
+    return str(one["TargetGroupArn"].split("/")[-2])
 
 
 def complaints(picture: Picture, version: str, *, alone: bool, size: int = 2, low: int = 1) -> list[str]:

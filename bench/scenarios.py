@@ -34,7 +34,11 @@ class Case:
             return [done.unexplained]
         if done.code != self.code:
             return [f"expected exit {self.code}: {done}"]
-        return self.unlike_before() if self.as_before else self.site.serves(self.serving, alone=self.alone)
+        if self.as_before:
+            return self.unlike_before()
+        now, was = self.site.camera.look().sticky, self.before.sticky
+        wrong = [] if now == was else [f"clients are kept for {now} s, not for {was}"]
+        return wrong or self.site.serves(self.serving, alone=self.alone)
 
     def unlike_before(self) -> list[str]:
         return self.site.settles(lambda now: [] if now == self.before else [f"not as before: {differences(self, now)}"])
@@ -42,7 +46,7 @@ class Case:
 
 def differences(case: Case, now: Picture) -> str:
     was = case.before
-    pairs = ((was.groups, now.groups), (was.weights, now.weights), (was.parts, now.parts))
+    pairs = ((was.groups, now.groups), (was.weights, now.weights), (was.parts, now.parts), (was.sticky, now.sticky))
     return "; ".join(f"{before} became {after}" for before, after in pairs if before != after)
 
 
@@ -50,6 +54,21 @@ def canary(site: Site) -> Case:
     """A release by stages, of an image that exists."""
     now = alone(site)
     return Case(site, ("release", _other(now), *CANARY), _other(now), site.camera.look())
+
+
+def sticky(site: Site) -> Case:
+    """A release where clients are kept on their target group by a cookie."""
+    now = alone(site)
+    site.camera.keep_clients(600)
+    return Case(site, ("release", _other(now), *CANARY), _other(now), site.camera.look())
+
+
+def sticky_rollback(site: Site) -> Case:
+    """Back to the fleet that is parked outside the action, since clients are kept on their target group."""
+    now = alone(site)
+    site.camera.keep_clients(600)
+    site.must("release", _other(now), "--canary", "100%")
+    return Case(site, ("rollback", "--to", now), now, site.camera.look())
 
 
 def bake(site: Site) -> Case:
@@ -105,6 +124,8 @@ SCENARIOS: dict[str, Callable[[Site], Case]] = {
     "failure": failure,
     "retire": retire,
     "bake": bake,
+    "sticky": sticky,
+    "sticky-rollback": sticky_rollback,
 }
 
 
@@ -112,6 +133,8 @@ def alone(site: Site) -> str:
     """One fleet serves and there is nothing else; returns its version."""
     configure(site)
     now = _serving(site)
+    if any(site.camera.look().sticky):
+        site.camera.keep_clients(0)
     if len(site.camera.look().names) > 1:
         site.must("retire", "--yes")
         raise_for(site.serves(now, alone=True))
@@ -121,7 +144,7 @@ def alone(site: Site) -> str:
 def pair(site: Site) -> tuple[str, str]:
     """One fleet serves and another one is parked; returns both versions."""
     configure(site)
-    now = _serving(site)
+    now = alone(site) if any(site.camera.look().sticky) else _serving(site)
     parked = [one["version"] for one in site.camera.look().groups.values() if one["parked"] and not one["leaving"]]
     if not parked:
         site.must("release", _other(now), "--canary", "100%")

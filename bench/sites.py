@@ -64,8 +64,14 @@ def _site(here: World, number: int) -> Site:
     return site
 
 
-def configure(site: Site, deadline_seconds: float = DEADLINE_SECONDS, **traffic: Any) -> None:
-    """Writes the clone's shipit.yml (JSON is YAML)."""
+def configure(
+    site: Site,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    gates: Mapping[str, Any] | None = None,
+    hooks: Mapping[str, Any] | None = None,
+    **traffic: Any,
+) -> None:
+    """Writes the clone's shipit.yml (JSON is YAML). Metrics come every five seconds there, and a second later."""
     state, is_listener = site.state, site.target == site.state.listener_arn
     where = {"listener" if is_listener else "rule": site.target, "settle_seconds": 0.5, "drain_seconds": 1}
     fleet = {
@@ -87,6 +93,8 @@ def configure(site: Site, deadline_seconds: float = DEADLINE_SECONDS, **traffic:
         "health": health,
         "bake": {**bake, "subnet": state.subnet_ids[0]},
         "traffic": {**where, **traffic},
+        "gates": {"period_seconds": 5, "lag_seconds": 2, **(gates or {})},
+        "hooks": hooks or {},
         "environments": {site.env: {}},
     }
     (site.folder / "shipit.yml").write_text(json.dumps(settings))

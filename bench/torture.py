@@ -18,7 +18,8 @@ PARTS: dict[str, list[str]] = {
     "crash points": ["bench.crash"],
     "faults": ["bench.faults"],
     "chaos": ["bench.chaos", "--runs", "50"],
-    "load": ["bench.releases", "--rounds", "50", "--requests", "1000000", "--rate", "600"],
+    "gates": ["bench.gates"],
+    "load": ["bench.releases", "--rounds", "50", "--requests", "1000000", "--rate", "1000"],
 }
 _TOLD = re.compile(r"^[^ ].*\b(tried|sent)\b")
 

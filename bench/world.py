@@ -40,7 +40,10 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         home = str(self.folder.parent)
-        return {**os.environ, "SHIPIT_SANDBOX": self.state.name, "XDG_CACHE_HOME": home, "XDG_STATE_HOME": home}
+        places = {"XDG_CACHE_HOME": home, "XDG_STATE_HOME": home, "PYTHONPYCACHEPREFIX": f"{home}/pyc"}
+        # An installed shipit has its bytecode; many images say that a checkout must not write any.
+        kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, **places, "SHIPIT_SANDBOX": self.state.name}
 
     def version(self, name: str, **files: str) -> None:
         """Commits and tags a version; `files` are written beside VERSION (`SICK=""` makes /healthz fail)."""
