@@ -152,6 +152,7 @@ class Result:
     sent: int
     bad: int
     failed: int
+    first_failures: tuple[str, ...] = ()
 
     @property
     def opinions(self) -> list[dict[str, Any]]:
@@ -177,7 +178,7 @@ class Result:
         if scenario.rate and not self.sent:
             found.append("no request was sent")
         if self.failed:
-            found.append(f"{self.failed} requests failed that no version answered")
+            found.append(f"{self.failed} requests failed that no version answered: {', '.join(self.first_failures)}")
         if self.bad and scenario.ending == "succeeded":
             found.append(f"{self.bad} bad answers of a good version")
         return found
@@ -194,8 +195,12 @@ def release(site: Site, scenario: Scenario) -> Result:
         done = finished(process, LONGEST_SECONDS)
         seconds = time.monotonic() - began
     report = reports[0] if reports else None
-    sent, bad = (report.sent, report.failures.get("5xx", 0)) if report else (0, 0)
-    return Result(done, seconds, sent, bad, report.failed - bad if report else 0)
+    if report is None:
+        return Result(done, seconds, 0, 0, 0)
+    # What the balancer says of itself has no version.
+    bad = report.failures.get("5xx", 0) - report.versions.get("", 0)
+    told = (f"{one.at_seconds} s {one.kind} {one.detail}" for one in report.first_failures)
+    return Result(done, seconds, report.sent, bad, report.failed - bad, tuple(told))
 
 
 def judge(site: Site, scenario: Scenario) -> tuple[Result, list[str]]:

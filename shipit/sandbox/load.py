@@ -23,6 +23,9 @@ from shipit.sandbox.tally import LoadReport, Second, Tally
 # How often due requests are sent: finer costs wake-ups, coarser makes bursts.
 _TICK_SECONDS = 0.001
 _SWEEP_SECONDS = 0.1
+# An idle connection is not used for longer than this, as common clients do: the balancer closes it after 60 s, and a client
+# that stood still for a moment would send into that closing.
+KEEP_ALIVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Aim:
     method: str = "GET"
     path: str | None = None
     timeout_seconds: float = 10.0
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS
 
 
 def run_load(
@@ -53,6 +57,7 @@ def run_load(
     method: str = "GET",
     path: str | None = None,
     timeout_seconds: float = 10.0,
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
     stop: threading.Event | None = None,
     watch: Callable[[Second], None] | None = None,
 ) -> LoadReport:
@@ -61,7 +66,18 @@ def run_load(
     `connections` is the most that are open at once; beyond it requests leave late, and are counted. `watch` is told
     each second once it is over (a slow answer may still change it in the report).
     """
-    aim = Aim(url, rate, seconds, connections, version_header, headers or {}, method, path, timeout_seconds)
+    aim = Aim(
+        url,
+        rate,
+        seconds,
+        connections,
+        version_header,
+        headers or {},
+        method,
+        path,
+        timeout_seconds,
+        keep_alive_seconds,
+    )
     return asyncio.run(_Run(aim, stop or threading.Event(), watch).go())
 
 
@@ -76,8 +92,8 @@ class _Run:
         self._request = _request(
             aim, parts.netloc, aim.path or parts.path or "/", parts.query if aim.path is None else ""
         )
-        # Idle connections: the one used last is the least likely to have been closed meanwhile.
-        self._idle: list[Exchange] = []
+        # Idle connections, each with the time of its last answer: the one used last is the least likely to have been closed.
+        self._idle: list[tuple[float, Exchange]] = []
         self._open = 0
         self._waiting: deque[float] = deque()
         self._under_way: dict[int, tuple[float, Exchange]] = {}
@@ -89,7 +105,7 @@ class _Run:
         self._tally = Tally(self._loop.time())
         await self._send_all()
         await self._drain()
-        for exchange in self._idle:
+        for _, exchange in self._idle:
             exchange.abort()
         return self._tally.report(self._aim.url, self._loop.time())
 
@@ -124,10 +140,11 @@ class _Run:
 
     def _due(self, due: float) -> None:
         while self._idle:
-            exchange = self._idle.pop()
-            if exchange.idle:
+            since, exchange = self._idle.pop()
+            if exchange.idle and self._loop.time() - since < self._aim.keep_alive_seconds:
                 self._send(exchange, due)
                 return
+            exchange.abort()
             self._open -= 1
         if self._open < self._aim.connections:
             self._open += 1
@@ -162,7 +179,7 @@ class _Run:
         del self._under_way[request_id]
         self._tally.end(due, self._loop.time(), outcome)
         if exchange.idle:
-            self._idle.append(exchange)
+            self._idle.append((self._loop.time(), exchange))
         else:
             self._open -= 1
         self._send_waiting()

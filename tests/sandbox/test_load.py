@@ -104,6 +104,19 @@ def test_nobody_listening_is_a_connect_error() -> None:
     assert report.failures == {"connect": 5}
 
 
+@pytest.mark.parametrize(("keep_alive_seconds", "connections"), [(30, 1), (0, 5)])
+def test_a_connection_that_was_idle_for_too_long_is_not_used_again(keep_alive_seconds: float, connections: int) -> None:
+    used = set[asyncio.Transport]()
+
+    def answer(transport: asyncio.Transport, _: int) -> None:
+        used.add(transport)
+        transport.write(OK)
+
+    with server(answer) as url:
+        report = run_load(url, rate=100, seconds=0.05, connections=1, keep_alive_seconds=keep_alive_seconds)
+    assert (report.sent, report.failed, len(used)) == (5, 0, connections)
+
+
 def test_a_connection_that_the_server_closed_while_idle_is_not_used_again() -> None:
     def answer_and_close(transport: asyncio.Transport, _: int) -> None:
         transport.write(OK)
