@@ -7,7 +7,6 @@ python -m bench.model --replay "one; 0 release v2 canary; 37 abort; 41 die 1"
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import time
 from collections import Counter
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from itertools import chain, count, islice
 
 from tests.model.play import play
-from tests.model.plot import parse_plot, random_plot
+from tests.model.plot import Plot, chosen, parse_plot, shrunk
 from tests.model.race import races
 
 
@@ -26,31 +25,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--show", type=int, default=10, help="how many failures to show")
     parser.add_argument("--replay", help="one run, as it was printed")
     options = parser.parse_args(arguments)
-    plots = [options.replay] if options.replay else every_plot(options.seed, options.runs)
+    plots = [parse_plot(options.replay)] if options.replay else every_plot(options.seed, options.runs)
     began, tried, survived = time.monotonic(), 0, 0
     kinds: Counter[str] = Counter()
-    for text in plots:
-        complaints = play(parse_plot(text))
+    for plot in plots:
+        complaints = play(plot)
         tried += 1
         survived += not complaints
         kinds.update({complaint[:60] for complaint in complaints})
         if complaints and tried - survived <= options.show:
-            print(f'--replay "{text}"', *complaints, sep="\n    ", flush=True)
+            smallest = shrunk(plot, lambda smaller: bool(play(smaller)))
+            print(f'--replay "{smallest}"', *play(smallest), sep="\n    ", flush=True)
     for kind, often in kinds.most_common(20):
         print(f"{often:6} {kind}")
     print(f"interleavings: {tried} tried, {survived} survived ({time.monotonic() - began:.0f} s, seed {options.seed})")
     return int(survived < tried)
 
 
-def every_plot(seed: int, runs: int) -> Iterator[str]:
+def every_plot(seed: int, runs: int) -> Iterator[Plot]:
     """So many random ones, the first of which place an abort or rollback at every point of a canary release."""
-    raced = (str(plot) for kept in (True, False) for by in ("abort", "rollback") for plot in races(by, kept=kept))
+    raced = (plot for kept in (True, False) for by in ("abort", "rollback") for plot in races(by, kept=kept))
     yield from islice(chain(raced, (chosen(seed, number) for number in count())), runs)
-
-
-def chosen(seed: int, number: int) -> str:
-    """The plot with that number: the same for everybody."""
-    return str(random_plot(random.Random(f"{seed}/{number}")))
 
 
 if __name__ == "__main__":

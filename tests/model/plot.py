@@ -133,8 +133,11 @@ def _twist(at: int, what: str, number: str = "0") -> Twist:
     return Twist(at, what, int(number))
 
 
-def random_plot(chance: random.Random) -> Plot:
-    """One to three operators and up to five twists, of which many hold at most one that harms the world itself."""
+def chosen(seed: int, number: int) -> Plot:
+    """The random plot with that number, the same for everybody: one to three operators and up to five twists, in every
+    second plot of a kind that does no harm to the world itself.
+    """
+    chance = random.Random(f"{seed}/{number}")
     orders = [Order(0, chance.choice(RELEASES))]
     kept = chance.random() < 0.9
     then = COMMANDS if kept else ALONE
@@ -177,6 +180,16 @@ def command_of(text: str) -> Callable[[Any], Any]:
         "unfreeze": steering.unfreeze,
     }
     return commands[name]
+
+
+def shrunk(plot: Plot, fails: Callable[[Plot], bool]) -> Plot:
+    """The plot without all that it can lose and still fail."""
+    for part in (*plot.twists, *plot.orders[1:]):
+        orders, twists = ([one for one in parts if one is not part] for parts in (plot.orders, plot.twists))
+        smaller = Plot(plot.before, _sorted(orders), _sorted(twists), plot.kept)
+        if fails(smaller):
+            return shrunk(smaller, fails)
+    return plot
 
 
 def _manner(words: list[str]) -> Manner:

@@ -35,7 +35,9 @@ LIFECYCLES = ("Pending", "InService", "Terminating", "Terminating:Wait", "Standb
 
 
 def reproducible(examples: int) -> Callable[[T], T]:
-    """The same examples on every machine, and no assertion on the wall clock."""
+    """The same examples wherever the same modules are loaded (Hypothesis takes constants of theirs), and no assertion on the
+    wall clock.
+    """
     return settings(
         max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
