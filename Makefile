@@ -28,7 +28,7 @@ torture: $(READY)  ## Long sweeps: every crash point, every fault, chaos, 10,000
 	@$(BIN)/python -m bench.torture
 
 golden: $(READY)  ## Rewrite the golden files; review the diff as prose
-	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -m 'not sandbox' -k golden
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -p no:randomly tests -m 'not sandbox' -k golden
 
 bench: $(READY)  ## Measure, and print the figures
 	@$(BIN)/python -m bench.run
