@@ -9,7 +9,7 @@ from functools import wraps
 from typing import ParamSpec, cast
 
 from shipit.choice import Manner, Wanted, goal_of_release, goal_of_rollback, goal_to_resume, version_and_image
-from shipit.errors import Held, Interrupted, LeaseLost, Recalled, Refused, ShipitError, Stopped, UsageError
+from shipit.errors import Drifted, Held, Interrupted, LeaseLost, Recalled, Refused, ShipitError, Stopped, UsageError
 from shipit.events import Ended, Started
 from shipit.hooks import Point, facts_of
 from shipit.model import Ending, Observed, Verdict, Version
@@ -213,7 +213,11 @@ def _chosen(
     goes_on = command != "resume" or standing.aim is not None
     sent_home = recall is not None and seen.split.percent(recall) == 100
     if goes_on and not sent_home and not manner.accept_drift:
-        refuse_old_drift(standing.written, seen)
+        try:
+            refuse_old_drift(standing.written, seen)
+        except Drifted:
+            shop.engine.spare(seen)
+            raise
     goal = choose(seen, standing)
     if command == "release" and any(stage.hold_seconds for stage in goal.stages):
         shop.gates.check({name for stage in goal.stages for name in stage.gates})

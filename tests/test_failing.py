@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shipit import steering
 from shipit.errors import CloudError
 from shipit.model import Ending
 from shipit.release.policy import Policy
@@ -194,6 +195,32 @@ def test_a_release_shows_what_somebody_else_has_changed_and_goes_on_when_told_to
     assert "--accept-drift" in refused.next
     assert town.run(release("v3", accept_drift=True)).ending is Ending.SUCCEEDED
     assert town.share("v3") == 100
+
+
+@pytest.mark.parametrize("command", [release("v3"), resume()], ids=["a release that is refused", "resume"])
+def test_a_parked_fleet_that_was_made_to_serve_by_hand_does_not_shrink_once_anybody_has_looked(
+    town: SmallTown, command: Any
+) -> None:
+    town.served_by("v2")
+    v1, v2 = town.cloud.groups
+    town.cloud.weights = {v1: 100, v2: 0}
+    assert town.cloud.groups[v1].parked_until
+    town.run(command)
+    town.turns.pass_time(3 * 3600)
+    town.cloud.observe_fleets([v1])
+    assert (town.share("v1"), town.cloud.groups[v1].desired) == (100, 3)
+
+
+def test_a_paused_release_sees_that_a_parked_fleet_was_made_to_serve_by_hand(town: SmallTown) -> None:
+    town.served_by("v2")
+    v1, v2 = town.cloud.groups
+    shop = town.begin("ann", release("v3", SLOW))
+    town.turns.play(lambda: "v3" in town.versions)
+    town.run(steering.pause, "bob")
+    town.turns.pass_time(60)
+    town.cloud.weights = {v1: 100, v2: 0}
+    assert "somebody else moved the traffic" in town.wait_for(shop).reason
+    assert town.cloud.groups[v1].parked_until is None
 
 
 def test_a_release_whose_record_is_lost_half_way_stays_at_its_share_and_can_be_gone_on_with(town: SmallTown) -> None:

@@ -14,7 +14,7 @@ from shipit.errors import Interrupted, ShipitError
 from shipit.events import Ended, Steered, to_document
 from shipit.model import Fleet, Mood, Observed
 from shipit.release.goal import Goal, Target, interrupted_goal
-from shipit.release.outcome import shares
+from shipit.release.outcome import doomed, shares
 from shipit.release.plan import Plan
 from shipit.release.steps import Step
 from shipit.schedule import AT_ONCE
@@ -48,7 +48,7 @@ def status_text(shop: Shop) -> str:
     observed = shop.engine.look(all_health=True)
     standing = _standing(shop)
     lines = [f"{shop.config.app} in {shop.config.env}: {share_text(shares(observed))}"]
-    lines += [*_standing_text(shop, observed, standing), ""]
+    lines += [*_standing_text(shop, observed, standing), *_dooms(observed), ""]
     rows = [("VERSION", "SHARE", "HEALTHY", "FLEET", "IMAGE", "")]
     for fleet in _fleets(observed):
         percent = float(observed.split.percent(fleet.name))
@@ -184,12 +184,18 @@ def _standing_text(shop: Shop, observed: Observed, standing: Standing) -> list[s
     return lines
 
 
+def _dooms(observed: Observed) -> list[str]:
+    """A parked fleet that was made to serve by hand still has its date."""
+    doomed_ones = [fleet for fleet in observed.serving_fleets() if fleet.parked_until]
+    return [paint(f"{doomed(fleet)}; cancel that: shipit resume", "red") for fleet in doomed_ones]
+
+
 def _remark(fleet: Fleet, observed: Observed) -> str:
     if not fleet.whole:
         return "incomplete"
     if fleet.leaving:
         return "draining" if fleet.instances else "empty, removed by the next command"
-    if fleet.parked_until:
+    if fleet.parked_until and not observed.split.percent(fleet.name):
         minutes = (fleet.parked_until - datetime.now(UTC)).total_seconds() / 60
         return f"parked for {minutes:.0f} more minutes" if minutes > 0 else "parked, time is over"
     if observed.route.preview == fleet.name:

@@ -21,7 +21,7 @@ from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
 from shipit.release.order import up_to_first_that_changes
-from shipit.release.outcome import Arrival, Outcome, Ports, shares
+from shipit.release.outcome import Arrival, Outcome, Ports, doomed, shares
 from shipit.release.plan import Plan, plan
 from shipit.release.policy import Policy
 from shipit.release.steps import (
@@ -142,8 +142,7 @@ class Engine:
         except Interrupted:
             raise
         except Drifted as drift:
-            self.await_word()
-            return self.outcome(Ending.REFUSED, self.look(goal), f"{drift.what}: {drift.why}", drift.next)
+            return self.drifted(Ending.REFUSED, goal, drift)
         except ShipitError as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
             return retreat.failed(self, goal, before, why, error.next)
@@ -163,7 +162,24 @@ class Engine:
         self.ports.control.tell(aim=aim_of(goal), written=written)
         return goal
 
-    def await_word(self) -> None:
+    def drifted(self, ending: Ending, goal: Goal, drift: Drifted) -> Outcome:
+        self._await_word()
+        observed = self.look(goal)
+        self.spare(observed)
+        return self.outcome(ending, observed, f"{drift.what}: {drift.why}", drift.next)
+
+    def spare(self, observed: Observed) -> None:
+        """A parked fleet that somebody made serve by hand would shrink at its date, under the requests: that is cancelled."""
+        for fleet in observed.serving_fleets():
+            if fleet.parked_until:
+                try:
+                    self.do(UnparkFleet(fleet.name), Goal(fleet.version, fleet.name), observed)
+                except Interrupted:
+                    raise
+                except ShipitError as error:
+                    self.note(f"{doomed(fleet)}: its retirement could not be cancelled: {error.what} ({error.why})")
+
+    def _await_word(self) -> None:
         """Whoever moved the traffic may be one of us, whose word for it arrives a moment later, as `Recalled`."""
         for _ in range(RECALL_SECONDS * 4):
             self.ports.clock.sleep(0.25)

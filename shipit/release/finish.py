@@ -9,7 +9,7 @@ from shipit.model import Ending, Observed
 from shipit.release.goal import Goal
 from shipit.release.guard import refuse_drift
 from shipit.release.order import MILD, possible_now
-from shipit.release.outcome import Arrival, Outcome
+from shipit.release.outcome import Arrival, Outcome, doomed
 
 if TYPE_CHECKING:
     from shipit.release.engine import Engine
@@ -24,12 +24,12 @@ def finished(engine: Engine, arrival: Arrival, patient: bool) -> Outcome:
     except Interrupted:
         raise
     except Drifted as drift:
-        engine.await_word()
-        return engine.outcome(Ending.SHIPPED_DIRTY, engine.look(arrival.goal), f"{drift.what}: {drift.why}", drift.next)
+        return engine.drifted(Ending.SHIPPED_DIRTY, arrival.goal, drift)
     except ShipitError as error:
-        doomed = _doomed(arrival)
-        why, ways = (f"{error.what}; {doomed}", RESCUE) if doomed else (error.what, error.next or "shipit retire")
-        return engine.outcome(Ending.SHIPPED_DIRTY, arrival.observed, why, ways)
+        serves = arrival.observed.fleets.get(arrival.goal.fleet or "")
+        if serves and serves.parked_until:
+            return engine.outcome(Ending.SHIPPED_DIRTY, arrival.observed, f"{error.what}; {doomed(serves)}", RESCUE)
+        return engine.outcome(Ending.SHIPPED_DIRTY, arrival.observed, error.what, error.next or "shipit retire")
     if left and patient:
         return engine.outcome(Ending.SHIPPED_DIRTY, observed, left, "shipit retire")
     return engine.outcome(Ending.SUCCEEDED, observed)
@@ -64,11 +64,3 @@ def tidied(
             if len(batch) == len(steps) and all(isinstance(step, MILD) for step in batch):
                 return "; ".join(given_up.values()), observed
         observed, last = engine.look(goal), batch[0]
-
-
-def _doomed(arrival: Arrival) -> str:
-    """What happens to a fleet that serves although its retirement could not be cancelled."""
-    fleet = arrival.observed.fleets.get(arrival.goal.fleet or "")
-    if fleet is None or fleet.parked_until is None:
-        return ""
-    return f"{fleet.name} serves, AND AUTO SCALING ENDS ITS INSTANCES AT {fleet.parked_until:%H:%M} UTC"

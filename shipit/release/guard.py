@@ -25,9 +25,14 @@ def takes_capacity(step: Step, observed: Observed) -> bool:
     return isinstance(step, (DrainFleet, DeleteFleet, ParkFleet)) or _shrinks(step, observed)
 
 
+def has_drifted(known: Sequence[Split], observed: Observed) -> bool:
+    """Whether the shares are none of those that our last look or write left."""
+    return all(split.shares != observed.split.shares for split in known)
+
+
 def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
-    """Raises `Drifted` when the shares are none of those that our last look or write left."""
-    if any(split.shares == observed.split.shares for split in known):
+    """Raises `Drifted` when somebody else has moved traffic since our last look or write."""
+    if not has_drifted(known, observed):
         return
     raise Drifted(
         "somebody else moved the traffic",

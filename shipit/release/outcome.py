@@ -7,7 +7,7 @@ from dataclasses import field
 from shipit.events import Phase
 from shipit.gate import Gates, NoGates
 from shipit.hooks import Hooks, NoHooks
-from shipit.model import Ending, Image, Observed, Verdict
+from shipit.model import Ending, Fleet, Image, Observed, Verdict
 from shipit.ports import Baker, Clock, Control, Fleets, Traffic
 from shipit.release.goal import Goal
 from shipit.value import value
@@ -46,6 +46,11 @@ class Arrival:
     goal: Goal
     observed: Observed
     waits: bool = False
+
+
+def doomed(fleet: Fleet) -> str:
+    """What happens to a parked fleet that serves unless its retirement is cancelled."""
+    return f"{fleet.name} serves, AND AUTO SCALING ENDS ITS INSTANCES AT {fleet.parked_until:%H:%M} UTC"
 
 
 def shares(observed: Observed) -> dict[str, float]:

@@ -13,7 +13,7 @@ from shipit.model import Ending, Exposure, Fleet, Observed, Split
 from shipit.release.aim import aim_of
 from shipit.release.finish import tidied
 from shipit.release.goal import Goal, give_up
-from shipit.release.guard import refuse_drift
+from shipit.release.guard import has_drifted, refuse_drift
 from shipit.release.judge import may_go_home
 from shipit.release.outcome import Outcome
 from shipit.release.steps import ShiftTraffic
@@ -38,6 +38,8 @@ def failed(engine: Engine, goal: Goal, before: Observed, why: str, next: str) ->
             reason = f"{why}; nothing served before, so it keeps the requests"
             return engine.outcome(Ending.FAILED_DIRTY, seen, reason, "shipit resume")
         engine.ports.control.tell(aim=aim_of(back))
+        if has_drifted(engine.known, seen):
+            engine.spare(seen)
         refuse_drift(engine.known, seen)
         if _home_is_sick(engine, goal, back, seen):
             return _halt(engine, goal, back, seen, why)

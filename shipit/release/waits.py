@@ -159,9 +159,12 @@ class Waits:
         return verdict if verdict.bad else Verdict(Mood.NOT_YET, f"{state}, {verdict.reason}")
 
     def _overtaken(self, goal: Goal, percent: Fraction, fleet: str, observed: Observed) -> bool:
-        """Somebody gave other orders, moved traffic, or can serve no more: what is to be done now is planned anew."""
+        """Somebody gave other orders, moved traffic, can serve no more, or is about to shrink: what is to be done now is planned
+        anew.
+        """
         moved = self.control.orders() != goal.orders or observed.split.percent(fleet) != percent
-        return moved or bool(forsaken(goal, observed, self.policy))
+        doomed = any(serving.parked_until for serving in observed.serving_fleets())
+        return moved or doomed or bool(forsaken(goal, observed, self.policy))
 
     def _settled(self, step: Settle, began: datetime) -> Verdict:
         end = step.until or began + timedelta(seconds=step.seconds)

@@ -21,7 +21,7 @@ from shipit.release.policy import Policy
 from shipit.standing import Standing
 from tests.cli.shell import Shell, shell
 from tests.fakes.cloud import START
-from tests.release.sights import NOW, fleet, goal, seen
+from tests.release.sights import NOW, fleet, goal, parked, seen
 
 __all__ = ["shell"]
 
@@ -175,3 +175,11 @@ def test_the_status_of_one_version_in_two_fleets_adds_up() -> None:
     twin = replace(fleet("v1", launch_digest="d2", exposure=Exposure.SOME), name="hello-twin")
     observed = seen(fleet("v1"), twin, split={"v1": 95, "twin": 5})
     assert "v1 100 %" in status_text(shop_that_sees(observed))
+
+
+def test_the_status_warns_of_a_fleet_that_serves_and_is_about_to_shrink() -> None:
+    observed = seen(parked("v1", minutes=10), fleet("v2"), split={"v1": 100, "v2": 0})
+    text = status_text(shop_that_sees(observed))
+    assert "hello-v1 serves, AND AUTO SCALING ENDS ITS INSTANCES AT" in text
+    assert "shipit resume" in text
+    assert "parked for" not in text

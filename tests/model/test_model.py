@@ -76,6 +76,9 @@ FOUND = {
     "a release that waited for its record does not move traffic to what was drained meanwhile": (
         "staged; 0 release v2 canary; 139 rollback v2; 35 deaf 90; 45 well 1; 276 well 2"
     ),
+    "a paused release without a share does not let a fleet shrink that somebody gave everything": (
+        "sticky; 0 release v3 canary keep-failed; 124 pause; 256 edit 1"
+    ),
     "a rollback without a record wins against a release that is about to write": (
         "one; record none; 0 release v2 canary; 151 rollback"
     ),
