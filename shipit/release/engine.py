@@ -17,7 +17,7 @@ from shipit.release import finish, retreat
 from shipit.release.act import Actor
 from shipit.release.aim import aim_of
 from shipit.release.goal import Goal, adopt, home_of
-from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm, takes_capacity
+from shipit.release.guard import refuse_drift, refuse_foreign_route, refuse_harm, refuse_launch, takes_capacity
 from shipit.release.judge import judge_canary
 from shipit.release.observe import Observer
 from shipit.release.order import up_to_first_that_changes
@@ -203,6 +203,8 @@ class Engine:
                 doubts = in_doubt(self.ports.gates.words(), steps[0].percent)
                 why = f"{steps[0].sentence}{f'; {doubts}' if doubts else ''}"
                 return Arrival(Verdict(Mood.NOT_YET, why), goal, observed, waits=True)
+            if looks_again:
+                refuse_launch(steps[0])
             repeats = repeats + 1 if steps[0] == last else 0
             self.slow_down(steps[0], repeats)
             self.known, last = (observed.split,), steps[0]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from shipit.errors import Drifted, Refused
 from shipit.model import Exposure, Observed, Split
-from shipit.release.steps import DeleteFleet, DrainFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
+from shipit.release.steps import DeleteFleet, DrainFleet, LaunchFleet, ParkFleet, ResizeFleet, ShiftTraffic, Step
 from shipit.standing import Written
 
 NO_SMOKE = "add gates.probe or gates.command to shipit.yml (docs/canary.md), or leave --smoke out"
@@ -39,6 +39,16 @@ def refuse_drift(known: Sequence[Split], observed: Observed) -> None:
         f"expected {_text(known[-1])}, found {_text(observed.split)}",
         "shipit status; then the same command with --accept-drift, or shipit rollback",
     )
+
+
+def refuse_launch(step: Step) -> None:
+    """Raises `Drifted` where the fleet to go back to has to be launched after all, by a command that has asked nobody."""
+    if isinstance(step, LaunchFleet):
+        raise Drifted(
+            f"{step.fleet} is gone",
+            "somebody else has deleted it within the last seconds",
+            "the same command once more",
+        )
 
 
 def refuse_old_drift(written: Written, observed: Observed) -> None:

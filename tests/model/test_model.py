@@ -79,6 +79,9 @@ FOUND = {
     "a paused release without a share does not let a fleet shrink that somebody gave everything": (
         "sticky; 0 release v3 canary keep-failed; 124 pause; 256 edit 1"
     ),
+    "a rollback whose fleet is deleted after its first look does not launch it without the lease": (
+        "sticky; 0 release v2 canary; 135 rollback; 16 delete 1"
+    ),
     "a rollback without a record wins against a release that is about to write": (
         "one; record none; 0 release v2 canary; 151 rollback"
     ),
