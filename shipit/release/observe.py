@@ -74,8 +74,10 @@ class Observer:
             self._lost.setdefault(fleet.name, set()).update(leaving)
 
     def recall(self, written: Written) -> None:
-        """Takes over since when the split is as it is from what was written down, by whichever process."""
-        if written.at:
+        """Takes over since when the split is as it is from what was written down, by whichever process. Where one ended as it was
+        about to write another split, that may have been there in between.
+        """
+        if written.at and written.intent is None:
             self._shares, self._split_since = Split(written.weights).shares, written.at
 
     def unsettle(self, split: Split) -> None:

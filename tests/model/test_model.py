@@ -82,6 +82,9 @@ FOUND = {
     "a rollback whose fleet is deleted after its first look does not launch it without the lease": (
         "sticky; 0 release v2 canary; 135 rollback; 16 delete 1"
     ),
+    "a fleet settles whose share the one that died had not written down": (
+        "left; 0 release v1 at-once; 36 resume accept-drift; 118 rollback v1"
+    ),
     "a rollback without a record wins against a release that is about to write": (
         "one; record none; 0 release v2 canary; 151 rollback"
     ),
