@@ -223,7 +223,8 @@ class Route:
     `foreign` are target groups in the action that are not ours, with their weights: kept as they are. `vacant` says that
     nothing is forwarded yet (a fixed response): the place for a first release. `preview` is the fleet that has a preview
     rule, `preview_token` what the header must say for it (empty where the rule has no effect, since it comes too late),
-    `previewable` whether such a rule can be made (an action that authenticates first cannot be copied). `aside` are fleets with a
+    `previewable` whether such a rule can be made (an action that authenticates first cannot be copied, nor does a rule with five values
+    take another one). `aside` are fleets with a
     rule that no request meets: they wait outside the action, health checked. `sticky_seconds` is for how long it keeps clients on
     their target group, `kept_sticky_seconds` for how long it did before that was switched off to shift traffic; 0 where it does
     not, or did not. `obstacle` says why traffic cannot be shifted here at all.

@@ -17,6 +17,7 @@ from shipit.aws.session import Session
 from shipit.errors import CloudError, NotFound, Refused
 
 LAST_PRIORITY = 50_000
+MOST_VALUES = 5
 Rules = Sequence[Mapping[str, Any]]
 
 
@@ -54,15 +55,15 @@ class HeaderRules:
                 )
         return ""
 
-    def open(self, name: str, rules: Rules, conditions: list[dict[str, Any]], again: Callable[[], Rules]) -> None:
-        """Makes a rule for the fleet where there is none. `conditions` are those of the rule that is shifted, `again` reads anew."""
+    def open(self, name: str, rules: Rules, like: Mapping[str, Any], again: Callable[[], Rules]) -> None:
+        """Makes a rule for the fleet where there is none, for the requests of the rule `like`, which is shifted; `again` reads anew."""
         if name in self.fleets(rules) or self._was_made(name):
             return
         taken = {int(rule["Priority"]) for rule in rules if rule["Priority"] != "default"}
         # Before the rule that is shifted, where that can be; behind it, the header has no effect but health checks start.
         for priority in (number for number in range(1, LAST_PRIORITY + 1) if number not in taken):
             condition = self._condition(secrets.token_hex(8))
-            if self._create(name, priority, [*conditions, condition]) or name in self.fleets(again()):
+            if self._create(name, priority, condition, like) or name in self.fleets(again()):
                 return
         raise Refused(
             "there is no free rule priority for a preview", f"{len(taken)} are taken", "free one on the listener"
@@ -94,17 +95,20 @@ class HeaderRules:
         except NotFound:
             return False
 
-    def _create(self, name: str, priority: int, conditions: list[dict[str, Any]]) -> bool:
+    def _create(self, name: str, priority: int, condition: dict[str, Any], like: Mapping[str, Any]) -> bool:
         """False when the priority is taken: by somebody else, or by our own try that was answered with an error."""
         forward = {"Type": "forward", "TargetGroupArn": self._groups.arn(name)}
+        # A rewritten path is what the app knows: without it, the same request would be answered otherwise.
+        rewrites = {"Transforms": like["Transforms"]} if like.get("Transforms") else {}
         try:
             with translated("opening the preview"):
                 answer = self._elb.create_rule(
                     ListenerArn=self._listener,
                     Priority=priority,
-                    Conditions=conditions,
+                    Conditions=[*_conditions(like), condition],
                     Actions=[forward],
                     Tags=self._groups.own_tags(),
+                    **rewrites,
                 )
         except CloudError as error:
             if code_of(error) != "PriorityInUse":
@@ -126,6 +130,22 @@ class HeaderRules:
     def _is_ours(self, condition: Mapping[str, Any]) -> bool:
         name = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName", "")
         return bool(condition.get("Field") == "http-header" and name.lower() == self._header)
+
+
+def has_room(rule: Mapping[str, Any]) -> bool:
+    """Whether one more condition fits: a rule takes five values over all its conditions (quota of Application Load Balancers)."""
+    return sum(len(c.get("Values") or _config(c).get("Values", ())) for c in rule.get("Conditions", [])) < MOST_VALUES
+
+
+def _conditions(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A rule's conditions in the shape that CreateRule takes: `Values` only where the config block does not carry them."""
+    return [
+        {key: value for key, value in c.items() if key != "Values" or len(c) == 2} for c in rule.get("Conditions", [])
+    ]
+
+
+def _config(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((value for key, value in condition.items() if key.endswith("Config")), {})
 
 
 def _comes_before(rule: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from shipit import naming
 from shipit.aws.actions import Action, forward_of, weighted
 from shipit.aws.errors import code_of, translated
 from shipit.aws.groups import TargetGroups
-from shipit.aws.preview import HeaderRules
+from shipit.aws.preview import HeaderRules, has_room
 from shipit.aws.session import Session
 from shipit.aws.stickiness import Stickiness, config_of, sticky_seconds
 from shipit.errors import CloudError, Drifted, NotFound
@@ -74,7 +74,7 @@ class AwsTraffic:
             preview=previewed,
             preview_token=self._preview.token(rules, previewed, mine) if previewed else "",
             aside=frozenset(self._aside.fleets(rules)),
-            previewable=not any(action["Type"].startswith("authenticate") for action in actions),
+            previewable=has_room(mine) and not any(action["Type"].startswith("authenticate") for action in actions),
             sticky_seconds=sticky,
             kept_sticky_seconds=self._stickiness.kept(ours, sticky),
             obstacle=_obstacle(actions),
@@ -99,7 +99,7 @@ class AwsTraffic:
 
     def keep_aside(self, name: str) -> None:
         rules = self._rules()
-        self._aside.open(name, rules, _conditions(self._mine(rules)), self._rules)
+        self._aside.open(name, rules, self._mine(rules), self._rules)
 
     def leave_aside(self, name: str) -> None:
         self._aside.close(self._rules(), [name])
@@ -145,7 +145,7 @@ class AwsTraffic:
     def open_preview(self, name: str) -> None:
         rules = self._rules()
         self._preview.close(rules, self._preview.known(rules) - {name})
-        self._preview.open(name, rules, _conditions(self._mine(rules)), self._rules)
+        self._preview.open(name, rules, self._mine(rules), self._rules)
 
     def close_preview(self) -> None:
         rules = self._rules()
@@ -232,13 +232,6 @@ def _obstacle(actions: Sequence[Action]) -> str:
         if kinds
         else "it routes no request anywhere"
     )
-
-
-def _conditions(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A rule's conditions in the shape that CreateRule takes: `Values` only where the config block does not carry them."""
-    return [
-        {key: value for key, value in c.items() if key != "Values" or len(c) == 2} for c in rule.get("Conditions", [])
-    ]
 
 
 def _tail(arn: str) -> str:

@@ -85,7 +85,7 @@ def refuse_to_smoke_blindly(gates: Collection[str], observed: Observed) -> None:
     if not observed.route.previewable:
         raise Refused(
             "a fleet without a share cannot be reached here",
-            "the action authenticates first, so there is no rule for the preview header",
+            "no rule for the preview header can be made: the action authenticates first, or its rule has five values",
             "the same command without --smoke",
         )
 
