@@ -21,6 +21,9 @@ from ruamel.yaml.comments import CommentedMap, TaggedScalar
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from shipit.errors import UsageError
+from shipit.gate import refuse_unknown
+from shipit.gates import names
+from shipit.schedule import parse_schedule
 from shipit.settings import MEANINGS, Settings
 
 DEFAULT_ENVIRONMENT = "production"
@@ -194,27 +197,39 @@ def _merge(base: Raw, over: Raw) -> dict[str, Any]:
 
 def _check(place: _Place, env: str, merged: Raw) -> Settings:
     try:
-        return Settings.model_validate(merged)
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
         details = error.errors(include_url=False)
         complaints = [_complaint(place, env, detail) for detail in details[:MOST_COMPLAINTS]]
         complaints += [f"and {len(details) - MOST_COMPLAINTS} more"] if len(details) > MOST_COMPLAINTS else []
         what = complaints[0] if len(complaints) == 1 else "\n".join(["shipit.yml is not valid:", *complaints])
         raise UsageError(what, "", "docs/configuration.md lists every key") from error
+    _refuse_unknown_gates(place, env, settings)
+    return settings
+
+
+def _refuse_unknown_gates(place: _Place, env: str, settings: Settings) -> None:
+    """A stage may only name gates that there are: nobody else would judge it."""
+    named = {name for stage in parse_schedule(settings.traffic.schedule) for name in stage.gates}
+    try:
+        refuse_unknown(sorted(named), names(settings.gates))
+    except UsageError as error:
+        where = place.at(*_in_file(place, env, ("traffic", "schedule")))
+        raise UsageError(f"{where}: traffic.schedule: {error.what}", error.why, error.next) from error
 
 
 def _complaint(place: _Place, env: str, detail: Any) -> str:
     keys: Sequence[Any] = detail["loc"]
-    section, field = _field(keys)
+    section, field, named = _field(keys)
     where = place.at(*_in_file(place, env, keys))
-    name = ".".join(str(key) for key in keys) or "shipit.yml"
+    name = ".".join(str(key) for key in keys if key != "[key]") or "shipit.yml"
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(keys[-1]), section.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(section.model_fields)}"
         return f"{where}: {name}: unknown key; {hint}"
     if detail["type"] == "missing":
         return f"{where}: {name} is missing: {field.description if field else ''}{_example(field)}"
-    return f"{where}: {name}: {_expected(detail, section)}{_got(detail['input'])}{_example(field)}"
+    return f"{where}: {name}: {_expected(detail, section, named)}{_got(detail['input'])}{_example(field)}"
 
 
 def _in_file(place: _Place, env: str, keys: Sequence[Any]) -> tuple[Any, ...]:
@@ -224,15 +239,19 @@ def _in_file(place: _Place, env: str, keys: Sequence[Any]) -> tuple[Any, ...]:
     return (*overlay, *keys) if keys and set_here else tuple(keys)
 
 
-def _expected(detail: Any, section: type[BaseModel]) -> str:
+def _expected(detail: Any, section: type[BaseModel], named: bool) -> str:
     """What was expected, in words of YAML."""
     kind = detail["type"]
     if kind == "string_pattern_mismatch":
-        return f"expected {MEANINGS[detail['ctx']['pattern']]}"
+        pattern = detail["ctx"]["pattern"]
+        return f"expected {MEANINGS.get(pattern, f'what matches {pattern}')}"
     if kind == "string_type":
         return 'expected text; put it in quotes: "…"'
     if kind in ("model_type", "model_attributes_type"):
-        return f"expected keys below it: {', '.join(section.model_fields)}"
+        if detail["input"] is None:
+            return "nothing stands below it; {} takes all defaults"
+        keys = ", ".join(section.model_fields)
+        return f"expected {'a name, and below it ' if named else ''}keys{'' if named else ' below it'}: {keys}"
     return _KINDS.get(kind) or str(detail["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
 
 
@@ -266,14 +285,16 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """The section that the keys lead to, and the field in it."""
+def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None, bool]:
+    """The section that the keys lead to, the field in it, and whether the last of them is the name of one of several."""
     section: type[BaseModel] = Settings
     field: FieldInfo | None = None
     named = False
-    for key in keys:
+    for number, key in enumerate(keys):
         if named:
-            named = False  # the name of one of several
+            if number == len(keys) - 1:
+                return section, None, True
+            named = False
             continue
         field = section.model_fields.get(str(key))
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
@@ -281,7 +302,7 @@ def _field(keys: Sequence[Any]) -> tuple[type[BaseModel], FieldInfo | None]:
         if field is None or not below:
             break
         section, named = below[0], getattr(field.annotation, "__origin__", None) is dict
-    return section, field
+    return section, field, False
 
 
 def _example(field: FieldInfo | None) -> str:

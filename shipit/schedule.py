@@ -82,7 +82,9 @@ def parse_duration(text: str) -> float:
 def _parse_stage(part: str) -> Stage:
     match = _STAGE.fullmatch(part)
     if match is None:
-        raise _bad(part, "each stage is a share and how long to hold it")
+        raise _bad(
+            part, "a stage is a share, then how long to hold it, by which gates, manual: 5% 10m by errors+smoke manual"
+        )
     seconds = _seconds(match["hold"], part) if match["hold"] else 0.0
     gates = tuple(match["gates"].split("+")) if match["gates"] else ()
     return Stage(_percent(match["percent"], part), seconds, bool(match["manual"]), gates)

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Strict
 # Strict: `size: true` is a mistake, not one instance.
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
+# What CloudWatch takes for the id of a metric in a query.
+METRIC_ID = r"^[a-z][a-zA-Z0-9_]*$"
+URL = r"^https?://[^\s/]+(/[^\s]*)?$"
 # What to do when a hold is over and a gate does not know: hold on for as long again, go on, wait for a person, go home.
 Undecided = Literal["extend", "pass", "ask", "abort"]
 

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, create_model, field_validator, mo
 from shipit.errors import UsageError
 from shipit.gates import kinds, several
 from shipit.schedule import EXAMPLE, parse_schedule
-from shipit.section import Number, Section, Whole
+from shipit.section import METRIC_ID, URL, Number, Section, Whole
 
 APP_NAME = r"^[a-z][a-z0-9-]{0,30}$"
 Name = Annotated[str, StringConstraints(pattern=APP_NAME)]
@@ -22,6 +22,7 @@ SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
 ImageId = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]+$")]
 ListenerArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener/app/.+$")]
 RuleArn = Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:elasticloadbalancing:[^:]+:\d+:listener-rule/app/.+$")]
+CommandLine = Annotated[str, StringConstraints(min_length=1)]
 EnvironmentKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -41,6 +42,8 @@ MEANINGS = {
     r"^[a-z]{2,4}(-[a-z]+)+-\d$": "the name of an AWS region",
     r"^\d{12}$": "12 digits in quotes",
     r"^[A-Za-z0-9_.-]{3,255}$": "3 to 255 letters, digits and . _ -",
+    METRIC_ID: "a small letter, then letters, digits and underscores",
+    URL: "a URL: https://, a host, and a path",
 }
 
 
@@ -194,7 +197,7 @@ class Traffic(Section):
         try:
             parse_schedule(text)
         except UsageError as error:
-            raise ValueError(error.why) from error
+            raise ValueError(f"{error.why} ({error.what})") from error
         return text
 
 
@@ -221,15 +224,21 @@ class Images(Section):
 class Hooks(Section):
     """Programs that run where shipit runs, at fixed points of a release: see docs/hooks.md."""
 
-    before_bake: str | None = Field(None, description="Before an image is baked.", examples=["make check"])
-    before_traffic: str | None = Field(
+    before_bake: CommandLine | None = Field(None, description="Before an image is baked.", examples=["make check"])
+    before_traffic: CommandLine | None = Field(
         None, description="Once per release, before the first request.", examples=["./migrate.sh"]
     )
-    after_stage: str | None = Field(None, description="When the hold of a stage is over.")
-    after_release: str | None = Field(None, description="When the new version serves everybody.")
-    after_rollback: str | None = Field(None, description="When an earlier version serves again.")
-    on_failure: str | None = Field(None, description="When a release or rollback has failed.", examples=["./alert.sh"])
+    after_stage: CommandLine | None = Field(None, description="When the hold of a stage is over.")
+    after_release: CommandLine | None = Field(None, description="When the new version serves everybody.")
+    after_rollback: CommandLine | None = Field(None, description="When an earlier version serves again.")
+    on_failure: CommandLine | None = Field(
+        None, description="When a release or rollback has failed.", examples=["./alert.sh"]
+    )
     timeout_seconds: Number = Field(300, description="A hook is ended after this long, and has failed.", gt=0, le=3600)
+
+
+# What CloudWatch takes for a period, beside whole minutes. A load balancer's metrics come once a minute.
+SHORT_PERIODS = (1, 5, 10, 20, 30)
 
 
 class GatesBase(Section):
@@ -239,6 +248,13 @@ class GatesBase(Section):
     lag_seconds: Number = Field(
         120, description="Metrics younger than this are not looked at: they may not be complete.", ge=0, le=3600
     )
+
+    @field_validator("period_seconds")
+    @classmethod
+    def _is_a_period(cls, seconds: int) -> int:
+        if seconds % 60 and seconds not in SHORT_PERIODS:
+            raise ValueError("CloudWatch takes whole minutes, or 1, 5, 10, 20 or 30 seconds")
+        return seconds
 
     @model_validator(mode="after")
     def _names_are_different(self) -> GatesBase:
@@ -261,7 +277,8 @@ def _gates() -> type[GatesBase]:
                 Field(default_factory=dict, description=f"By name: {said}"),
             )
         else:
-            fields[kind] = (module.Settings | None, Field(None, description=said))
+            # No null: who writes `errors:` and nothing below it would believe that there is a gate.
+            fields[kind] = (module.Settings, Field(None, description=said))
     return create_model("Gates", __base__=GatesBase, __doc__=GatesBase.__doc__, **fields)
 
 

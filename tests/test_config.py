@@ -212,6 +212,11 @@ def test_init_refuses_a_name_that_no_app_can_have(folder: Path) -> None:
         pytest.param("app: a\nfleet: {subnets: [subnet-1, x]}", r"shipit.yml:2:29: fleet.subnets.1: .*\(got 'x'\)", id="in a list"),
         pytest.param("app: a\nrun: {environment: {A B: x}}", r"2:21: run.environment.A B", id="a name of a variable"),
         pytest.param("app: a\ntraffic: {schedule: 5% 30s}", r"2:11: traffic.schedule: the last.*example: 5% 30s", id="a schedule"),
+        pytest.param(
+            "app: a\ngates: {errors: {}}\ntraffic: {schedule: '5% 10m by eror, 100%'}",
+            "shipit.yml:3:11: traffic.schedule: there is no gate 'eror'.*there are errors",
+            id="a gate that nobody has",
+        ),
         pytest.param("app: a\nhealth: {timeout_seconds: 5}", "shipit.yml:2:1: health: timeout_seconds 5 must be less", id="two keys"),
         pytest.param("app: a\n1: 2", "shipit.yml:2:1: 1: ", id="a number as key"),
         pytest.param("app: a\nenvironments: [p]", "shipit.yml:2:1: environments: expected a name", id="a list of environments"),
@@ -243,13 +248,25 @@ def test_all_complaints_are_shown_at_once(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("app: a\nfleet:\n", "fleet: .*keys|settings", id="an empty section"),
+        pytest.param("app: a\nfleet:\n", "fleet: nothing stands below it", id="an empty section"),
         pytest.param("app: a\nfleet: {subnets: subnet-1}", r"fleet.subnets: .*list", id="a list is no tuple"),
         pytest.param("app: a\naccount: 123456789012", r"account: .*quotes", id="a number in place of text"),
         pytest.param(
             "app: a\nrun: {environment: {PORT: 8080}}", r"run.environment.PORT: .*quotes", id="a number as variable"
         ),
         pytest.param("app: A", r"app: .*letters", id="a pattern is no sentence"),
+        pytest.param(
+            "app: a\ngates: {errors: }", r"gates.errors: nothing stands below it; \{\}", id="a gate of nothing"
+        ),
+        pytest.param(
+            "app: a\ngates: {probe: {url: https://x/}}", r"gates.probe.url: .*a name, and below it keys", id="no name"
+        ),
+        pytest.param(
+            "app: a\ngates: {probe: {Home: {url: https://x/}}}", "gates.probe.Home: .*letters", id="a bad name"
+        ),
+        pytest.param("app: a\ngates: {probe: {home: {url: shop/}}}", "probe.home.url: expected a URL", id="no scheme"),
+        pytest.param("app: a\ngates: {period_seconds: 45}", "gates.period_seconds: .*whole minutes", id="a period"),
+        pytest.param("app: a\nhooks: {before_traffic: ''}", "hooks.before_traffic: ", id="a hook of nothing"),
     ],
 )
 def test_a_complaint_is_in_words_of_yaml(folder: Path, text: str, says: str) -> None:

@@ -111,6 +111,17 @@ def check_here(shop: Shop, ref: str | None, *parts: str) -> None:
         getattr(shop, part)
 
 
+def check_stages(shop: Shop, canary: str | None) -> None:
+    """Raises `UsageError` where --canary names a gate that shipit.yml does not have."""
+    from shipit.gate import refuse_unknown
+    from shipit.gates import names
+    from shipit.schedule import parse_schedule
+
+    named = {name for stage in parse_schedule(canary) for name in stage.gates} if canary else set()
+    if named:
+        refuse_unknown(sorted(named), names(shop.config.settings.gates))
+
+
 def confirm(question: str, yes: bool) -> None:
     """Asks on a terminal; without one, and without --yes, it is a usage error rather than a guess."""
     if yes:

@@ -18,6 +18,7 @@ from shipit.cli.common import (
     Ref,
     Verbose,
     check_here,
+    check_stages,
     check_wanted,
     finish,
     shop_for,
@@ -90,6 +91,7 @@ def plan(
 
     check_wanted(ref, image, canary, "plan")
     shop = shop_for(lambda event: None, env, config, profile)
+    check_stages(shop, canary)
     check_here(shop, ref, *LAUNCHED)
     goal, steps = operations.plan(shop, Wanted(ref, image, canary))
     typer.echo(plan_document(goal, steps) if output is Format.JSON else plan_text(goal, steps))

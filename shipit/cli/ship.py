@@ -20,6 +20,7 @@ from shipit.cli.common import (
     Yes,
     check_given,
     check_here,
+    check_stages,
     check_wanted,
     confirm,
     finish,
@@ -209,5 +210,6 @@ def _ship(command: str, wanted: Wanted, manner: Manner, shop: Callable[[], Shop]
 
     check_wanted(wanted.ref, wanted.image_id, wanted.schedule, command)
     opened = shop()
+    check_stages(opened, wanted.schedule)
     check_here(opened, wanted.ref, *LAUNCHED)
     finish(operations.release(opened, wanted, manner))
