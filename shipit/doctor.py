@@ -113,7 +113,7 @@ def _gates(sick: Sick) -> Iterator[Finding]:
     gates = sick.shop.gates
     if gates.any:
         gates.check()
-        yield _ok("gates can be asked")
+        yield _ok(f"gates can be asked: {', '.join(gates.names())}")
 
 
 def _action(sick: Sick) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _action(sick: Sick) -> Iterator[Finding]:
         ways = "shipit resume" if route.previewable else "shipit retire"
         yield Finding(Health.WARN, "clients are not kept on their target group", why, ways)
     if not route.previewable:
-        why = "the action authenticates first, and cannot be copied"
+        why = "the action authenticates first, and cannot be copied; or its rule has five values, and takes no header"
         yield Finding(Health.WARN, "there is no preview here", why, "shipit release works; shipit stage does not show")
 
 

@@ -219,8 +219,8 @@ def _chosen(
             shop.engine.spare(seen)
             raise
     goal = choose(seen, standing)
-    if command == "release" and any(stage.hold_seconds for stage in goal.stages):
-        shop.gates.check({name for stage in goal.stages for name in stage.gates})
+    if command == "release":
+        _check_gates(shop, goal, seen)
     if command in SWEEPING:
         goal = replace(goal, discard=goal.discard | _strays(shop))
     if command != "resume":
@@ -229,6 +229,16 @@ def _chosen(
     if goal.smoke and not seen.split.percent(goal.fleet or ""):
         refuse_to_smoke_blindly(shop.gates.smoking(), seen)
     return seen, goal
+
+
+def _check_gates(shop: Shop, goal: Goal, seen: Observed) -> None:
+    """What can never be judged is refused before anything is done, and what nobody will judge is told."""
+    if not seen.split.total:
+        return  # a first release has nothing to be compared with, and no stages
+    if any(stage.watched for stage in goal.stages):
+        shop.gates.check({name for stage in goal.stages for name in stage.gates})
+    elif shop.gates.any:
+        note(shop, "no gate is asked: the schedule has no hold (traffic.schedule or --canary, such as 5% 10m, 100%)")
 
 
 def _strays(shop: Shop) -> frozenset[str]:
@@ -264,11 +274,13 @@ def _run(
         raise
     except ShipitError as error:
         outcome = last_look(shop, Ending.FAILED_DIRTY, error, "shipit status; then shipit resume")
+    finally:
+        shop.end_programs()
     if outcome.ending is Ending.SUCCEEDED and remark:
         outcome = replace(outcome, reason=remark)
     _free(shop, keep_aim=outcome.ending not in (Ending.SUCCEEDED, Ending.FAILED_CLEAN))
     if not remark:
-        _hook_after(shop, started.command, goal, outcome)
+        _hook_after(shop, started.command, replace(goal, home=goal.home or _served(goal, seen)), outcome)
     return end(shop, started, outcome)
 
 
@@ -277,13 +289,23 @@ def _hook_after(shop: Shop, command: str, goal: Goal, outcome: Outcome) -> None:
     shipped = outcome.ending in (Ending.SUCCEEDED, Ending.SHIPPED_DIRTY) and goal.fleet and not goal.staged
     if outcome.ending in (Ending.FAILED_CLEAN, Ending.FAILED_DIRTY):
         point = Point.ON_FAILURE
-    elif shipped and command == "rollback":
+    elif shipped and (command == "rollback" or (command == "resume" and goal.instant)):
         point = Point.AFTER_ROLLBACK
     elif shipped and command in ("release", "resume") and not goal.retreat:
         point = Point.AFTER_RELEASE
     else:
         return
-    shop.engine.actor.hook(point, goal, SHIPIT_ENDING=outcome.ending.value, SHIPIT_REASON=outcome.reason)
+    try:
+        shop.engine.actor.hook(point, goal, SHIPIT_ENDING=outcome.ending.value, SHIPIT_REASON=outcome.reason)
+    except Stopped:
+        # It has been ended; what it came after has happened, and is told.
+        shop.clock.resume()
+        note(shop, f"hook {point} was stopped")
+
+
+def _served(goal: Goal, seen: Observed) -> str:
+    """The fleet that had most of the requests before, if it was another one."""
+    return next((name for name in seen.split.serving if name != goal.fleet), "")
 
 
 def _free(shop: Shop, *, keep_aim: bool) -> None:

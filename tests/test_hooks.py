@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from shipit import program
+from shipit import operations, program
 from shipit.errors import Stopped
 from shipit.gate import Facts, Judged, NoGates, Opinion
 from shipit.hooks import HookFailed, Point, ProgramHooks
 from shipit.model import Ending, Mood
-from tests.fakes.people import Command, SmallTown, release, resume, rollback, stage
+from tests.fakes.people import Command, SmallTown, release, resume, retire, rollback, stage
 
 
 @dataclass
@@ -67,7 +69,8 @@ def test_a_release_runs_them_in_order_and_with_its_facts(town: SmallTown, hooks:
     assert [facts.get("SHIPIT_PERCENT") for _, facts in hooks.ran] == [None, None, "5", "50", None]
     _, facts = hooks.ran[-1]
     assert (facts["SHIPIT_VERSION"], facts["SHIPIT_ENDING"]) == ("v2", "succeeded")
-    assert facts["SHIPIT_FLEET"] != facts["SHIPIT_OLD_FLEET"]
+    v1, v2 = town.cloud.groups
+    assert {(facts["SHIPIT_FLEET"], facts["SHIPIT_OLD_FLEET"]) for _, facts in hooks.ran[1:]} == {(v2, v1)}
 
 
 def test_what_must_come_before_the_first_request_runs_once_per_release(town: SmallTown, hooks: FakeHooks) -> None:
@@ -83,6 +86,33 @@ def test_a_rollback_runs_none_before_it_moves_traffic(town: SmallTown, hooks: Fa
     hooks.ran.clear()
     assert town.run(rollback).ending is Ending.SUCCEEDED
     assert hooks.points == ["after_rollback"]
+
+
+def test_a_rollback_that_is_gone_on_with_is_still_one(town: SmallTown, hooks: FakeHooks) -> None:
+    town.run(release("v2", "100%"))
+    town.run(retire)
+    town.turns.pass_time(60)
+    shop = town.begin("ann", lambda shop: operations.rollback(shop, "v1"))
+    town.turns.play(lambda: len(town.cloud.groups) == 2)
+    town.kill(shop)
+    town.turns.pass_time(75)
+    hooks.ran.clear()
+    assert town.run(resume()).ending is Ending.SUCCEEDED
+    assert town.share("v1") == 100
+    assert hooks.points == ["after_rollback"]
+
+
+def test_one_that_is_stopped_after_all_is_done_changes_no_ending(town: SmallTown, hooks: FakeHooks) -> None:
+    run = hooks.run
+
+    def stop(point: Point, facts: Mapping[str, str]) -> None:
+        run(point, facts)
+        if point is Point.AFTER_RELEASE:
+            raise Stopped("stopped before the next step", "asked to by a signal", "shipit resume goes on")
+
+    hooks.run = stop  # type: ignore[method-assign]
+    assert town.run(release("v2")).ending is Ending.SUCCEEDED
+    assert town.record.events[-1].ending is Ending.SUCCEEDED
 
 
 @pytest.mark.parametrize("point", [Point.BEFORE_BAKE, Point.BEFORE_TRAFFIC, Point.AFTER_STAGE])
@@ -168,6 +198,16 @@ def test_a_program_ends_with_all_that_it_started_when_shipit_is_to_stop(tmp_path
         program.run("sleep 600 & echo $!; wait", {"PATH": "/usr/bin:/bin"}, tmp_path, 60, lines.append, stop)
     status = Path(f"/proc/{lines[0]}/status")
     assert not status.exists() or "State:\tZ" in status.read_text()
+
+
+def test_what_has_left_the_session_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """An ssh that stays as a master does so, and keeps the pipe open."""
+    lines: list[str] = []
+    left = "setsid sleep 600 & echo $!"
+    try:
+        assert program.run(f"{left}; sleep 0.2", {"PATH": "/usr/bin:/bin"}, tmp_path, 60, lines.append) == 0
+    finally:
+        os.kill(int(lines[0]), signal.SIGKILL)
 
 
 def test_a_program_runs_in_the_folder_it_is_given(tmp_path: Path) -> None:
