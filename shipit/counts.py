@@ -7,13 +7,16 @@ from shipit.value import value
 
 @value()
 class Count:
-    """Requests that were answered, and how many of the answers were bad. CloudWatch's counts may be fractions."""
+    """Requests, and how many of the answers were bad. `unanswered` is by how many there were more requests than answers: below zero
+    where answers to those of the minute before came as well. CloudWatch's counts may be fractions.
+    """
 
     requests: float
     bad: float
+    unanswered: float = 0.0
 
     def __add__(self, other: Count) -> Count:
-        return Count(self.requests + other.requests, self.bad + other.bad)
+        return Count(self.requests + other.requests, self.bad + other.bad, self.unanswered + other.unanswered)
 
     @property
     def rate(self) -> float:

@@ -9,6 +9,7 @@ from shipit import __version__
 from shipit.errors import ShipitError
 
 LARGEST_BYTES = 1_000_000
+PIECE_BYTES = 65_536
 
 
 def ask(url: str, headers: Mapping[str, str], seconds: float) -> tuple[int, bytes, float]:
@@ -29,7 +30,11 @@ def ask(url: str, headers: Mapping[str, str], seconds: float) -> tuple[int, byte
                 redirect=False,
                 preload_content=False,
             )
-            body = answer.read(LARGEST_BYTES)
+            body = b""
+            while len(body) < LARGEST_BYTES and (piece := answer.read1(PIECE_BYTES)):
+                body += piece
+                if time.monotonic() - began > seconds:
+                    raise ShipitError(f"no whole answer from {url}", f"it takes more than {seconds:g} s", "")
             answer.close()
     except urllib3.exceptions.HTTPError as error:
         raise ShipitError(f"no answer from {url}", str(error), "is the URL right, and reachable from here?") from error

@@ -41,7 +41,8 @@ class Facts:
 class Opinion:
     """GOOD: nothing against going on when the hold is over. BAD: send everything home. NOT_YET: not known, which is never a yes.
 
-    `settled` says that more of the same stage would not change it: a hold ends early when all its gates say so.
+    `settled` says that more of the same stage would not change it: a hold ends early when all its gates say so, and one of them is
+    of those that may end it.
     """
 
     mood: Mood
@@ -51,10 +52,12 @@ class Opinion:
 
 class Gate(Protocol):
     """One that decides, asked every so many seconds. Errors of the world come as `ShipitError` and count as NOT_YET. With
-    `smokes = True` it can judge a fleet that has no share yet.
+    `smokes = True` it can judge a fleet that has no share yet; with `ends_holds = True` it knows from what users got, so that a hold
+    need not last any longer; `knows_after_seconds` is how long after a shift it may know nothing at the earliest.
     """
 
-    every_seconds: float
+    @property
+    def every_seconds(self) -> float: ...
 
     def check(self) -> None:
         """Raises `errors.Refused` for what can never work, before anything is done: a name that nobody knows."""
@@ -65,12 +68,14 @@ class Gate(Protocol):
 @value()
 class Judged:
     """What a gate of that name said last, and what to do when the hold is over and it does not know: `extend`, `pass`, `ask` or
-    `abort`.
+    `abort`. `ends_holds` and `knows_after_seconds` as in `Gate`.
     """
 
     gate: str
     opinion: Opinion
     undecided: str = "extend"
+    ends_holds: bool = False
+    knows_after_seconds: float = 0.0
 
 
 class Gates(Protocol):
@@ -83,7 +88,12 @@ class Gates(Protocol):
         """Raises `errors.Refused` for what can never work, and `errors.UsageError` for names that no gate has."""
 
     def judge(self, facts: Facts) -> Sequence[Judged]:
-        """What each of them says; asked no more often than it wants to be, and with what it said last in between."""
+        """What each of them says; asked no more often than it wants to be, and with what it said last in between. One that the stage
+        names and nobody has does not know.
+        """
+
+    def names(self) -> Sequence[str]:
+        """Those that there are, as a schedule names them."""
 
     def smoking(self) -> Sequence[str]:
         """The names of those that can judge a fleet without a share."""
@@ -99,6 +109,9 @@ class NoGates:
         refuse_unknown(names, ())
 
     def judge(self, facts: Facts) -> Sequence[Judged]:
+        return absent(facts.gates, ())
+
+    def names(self) -> Sequence[str]:
         return ()
 
     def smoking(self) -> Sequence[str]:
@@ -108,12 +121,31 @@ class NoGates:
         return ()
 
 
+def absent(names: Collection[str], known: Collection[str]) -> Sequence[Judged]:
+    """What those say that a stage names and shipit.yml does not have (any more): nothing passes by absence."""
+    return [Judged(name, Opinion(Mood.NOT_YET, "shipit.yml has no such gate")) for name in names if name not in known]
+
+
 def refuse_unknown(names: Collection[str], known: Collection[str]) -> None:
     """Raises `errors.UsageError` for the first name that is not among those known."""
     for name in names:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "shipit.yml has no gates"
-            raise UsageError(f"there is no gate {name!r}", there, "docs/canary.md")
+            raise UsageError(f"there is no gate {name!r}", there, f"correct the schedule, or add gates: {{{name}: …}}")
+
+
+class Running(Protocol):
+    """A program that was started. It ends with the command that started it."""
+
+    @property
+    def code(self) -> int | None:
+        """The exit code once it is over; None when it took too long."""
+
+    def over(self) -> bool:
+        """Whether it has ended, or has just been ended because it took too long."""
+
+    def end(self) -> None:
+        """Ends it now, with all that it started."""
 
 
 @value()
@@ -121,11 +153,11 @@ class World:
     """What a gate may use: counts and alarms of AWS, and where requests through the load balancer go.
 
     `ask` makes a request with a time limit in seconds and gives status, body and the seconds that it took; it raises
-    `errors.ShipitError` where there is no answer. `run` runs a command line with variables and a time limit, tells each line of
-    its output, and gives the exit code; None when it took too long.
+    `errors.ShipitError` where there is no answer. `start` starts a command line with variables and a time limit, and tells each line
+    of its output.
     """
 
     metrics: Metrics
-    run: Callable[[str, Mapping[str, str], float, Callable[[str], None]], int | None]
+    start: Callable[[str, Mapping[str, str], float, Callable[[str], None]], Running]
     ask: Callable[[str, Mapping[str, str], float], tuple[int, bytes, float]]
     note: Callable[[str], None]

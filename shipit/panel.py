@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shipit.errors import Interrupted, ShipitError
 from shipit.events import GateSpoke, GateWord, Listener
-from shipit.gate import Facts, Gate, Judged, Opinion, refuse_unknown
+from shipit.gate import Facts, Gate, Judged, Opinion, absent, refuse_unknown
 from shipit.model import Mood
 from shipit.ports import Clock
 
@@ -39,9 +39,12 @@ class Panel:
         return bool(self.seats)
 
     def check(self, names: Collection[str] = ()) -> None:
-        refuse_unknown(names, [seat.name for seat in self.seats])
+        refuse_unknown(names, self.names())
         for seat in self.seats:
             seat.gate.check()
+
+    def names(self) -> Sequence[str]:
+        return [seat.name for seat in self.seats]
 
     def smoking(self) -> Sequence[str]:
         return [seat.name for seat in self.seats if getattr(seat.gate, "smokes", False)]
@@ -56,7 +59,8 @@ class Panel:
                 self._asked[seat.name] = facts
                 seat.said = _opinion(seat.gate, facts)
                 self._tell(seat, seat.said, facts)
-        return [Judged(seat.name, seat.said, seat.undecided) for seat in asked if seat.said]
+        said = [_judged(seat, seat.said) for seat in asked if seat.said]
+        return [*said, *absent(facts.gates, self.names())]
 
     def _is_due(self, seat: Seat, facts: Facts) -> bool:
         before = self._asked.get(seat.name)
@@ -82,6 +86,17 @@ class Panel:
                 )
             )
         seat.told = now
+
+
+def _judged(seat: Seat, said: Opinion) -> Judged:
+    gate = seat.gate
+    return Judged(
+        seat.name,
+        said,
+        seat.undecided,
+        getattr(gate, "ends_holds", False),
+        getattr(gate, "knows_after_seconds", 0.0),
+    )
 
 
 def _opinion(gate: Gate, facts: Facts) -> Opinion:

@@ -201,12 +201,15 @@ class Record(Protocol):
 
 @value()
 class Alarm:
-    """An alarm of CloudWatch. `complete` is False where it was evaluated on a part of its data."""
+    """An alarm of CloudWatch. `complete` is False where it was evaluated on a part of its data; `window_seconds` is how far back it
+    looks, 0 where it does not say so itself.
+    """
 
     name: str
     state: str
     reason: str = ""
     complete: bool = True
+    window_seconds: float = 0.0
 
 
 @value()
@@ -229,7 +232,9 @@ class Metrics(Protocol):
     lag_seconds: float
 
     def answered(self, fleet: str, start: datetime, end: datetime) -> Mapping[datetime, Count]:
-        """Requests of each period from `start` on, before `end`, and how many failed: answers with 5xx, refused connections."""
+        """Requests of each period from `start` on, before `end`; how many failed: answers with 5xx, refused connections; and how many
+        were not answered.
+        """
 
     def slower(self, fleet: str, seconds: float, start: datetime, end: datetime) -> Mapping[datetime, Count]:
         """Answers of each period, and how many took longer than that."""
@@ -241,6 +246,9 @@ class Metrics(Protocol):
         self, queries: Sequence[Query], expression: str | None, start: datetime, end: datetime
     ) -> Mapping[datetime, float]:
         """The only metric, or what the expression makes of them, by period."""
+
+    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
+        """Raises `errors.CloudError` for what can not be asked: a period, a statistic, an expression; no permission."""
 
     def places(self, green: str, blue: str) -> Mapping[str, str]:
         """`green`, `blue` and `load_balancer` as dimensions name them."""

@@ -23,7 +23,7 @@ from shipit.clock import SystemClock
 from shipit.config import Config, as_document, find_config, load_config
 from shipit.errors import UsageError
 from shipit.events import Listener, Note
-from shipit.gate import Gates, NoGates, World
+from shipit.gate import Gates, NoGates, Running, World
 from shipit.hooks import Hooks, NoHooks, Point, ProgramHooks
 from shipit.lease import Lease
 from shipit.ports import Launch, Metrics, Record
@@ -57,6 +57,7 @@ class Shop:
         self.clock = clock
         self.hear = hear
         self._profile = profile
+        self._programs: list[Running] = []
 
     @cached_property
     def session(self) -> Session:
@@ -100,6 +101,19 @@ class Shop:
         environment = {**os.environ, **facts}
         return program.run(command, environment, self.config.folder, seconds, said, self.clock.sleep)
 
+    def _start(self, command: str, facts: Mapping[str, str], seconds: float, said: Callable[[str], None]) -> Running:
+        """One that runs beside the release, and ends with it."""
+        from shipit.program import Program
+
+        self._programs.append(Program(command, {**os.environ, **facts}, self.config.folder, seconds, said))
+        return self._programs[-1]
+
+    def end_programs(self) -> None:
+        """Ends what gates have started and what is still running."""
+        for program in self._programs:
+            program.end()
+        self._programs.clear()
+
     @cached_property
     def metrics(self) -> Metrics:
         from shipit.aws.metrics import AwsMetrics
@@ -110,7 +124,7 @@ class Shop:
     def _world(self) -> World:
         from shipit import front_door
 
-        return World(self.metrics, self._run, front_door.ask, self._note)
+        return World(self.metrics, self._start, front_door.ask, self._note)
 
     def _note(self, text: str) -> None:
         self.hear(Note(at=self.clock.now(), app=self.config.app, env=self.config.env, text=text))

@@ -31,6 +31,7 @@ class FakeGates:
     said: list[GateWord] = field(default_factory=lambda: [GateWord("errors", 5.0, Mood.GOOD, "fine")])
     any: bool = True
     without_smoke: bool = False
+    needs_seconds: float = 0.0
 
     def check(self, names: Collection[str] = ()) -> None:
         if self.refusal:
@@ -39,7 +40,10 @@ class FakeGates:
 
     def judge(self, facts: Facts) -> Sequence[Judged]:
         self.facts.append(facts)
-        return [Judged("errors", self.at.get(facts.percent, self.opinion), self.undecided)]
+        return [Judged("errors", self.at.get(facts.percent, self.opinion), self.undecided, True, self.needs_seconds)]
+
+    def names(self) -> Sequence[str]:
+        return ["errors"]
 
     def smoking(self) -> Sequence[str]:
         return [] if self.without_smoke else ["errors"]
@@ -108,6 +112,50 @@ def test_what_is_not_known_extends_the_hold_and_then_asks_a_person(town: SmallTo
     gates.opinion = YES
     town.run(promote, "bob")
     assert town.wait_for(shop).ending is Ending.SUCCEEDED
+
+
+def test_a_hold_that_is_shorter_than_what_a_gate_needs_is_extended_until_it_can_know(
+    town: SmallTown, gates: FakeGates
+) -> None:
+    gates.opinion, gates.needs_seconds = UNSURE, 300
+    shop = town.begun("v2", "5% 1m, 100%")
+    town.turns.pass_time(4 * 60)
+    gates.opinion = YES
+    assert town.wait_for(shop).ending is Ending.SUCCEEDED, "nobody was asked meanwhile"
+
+
+def test_whoever_resumes_long_after_a_hold_lets_the_gates_look_first(town: SmallTown, gates: FakeGates) -> None:
+    gates.opinion = UNSURE
+    town.kill(town.begun("v2", "5% 1m, 100%"))
+    town.turns.pass_time(30 * 60)
+    shop = town.begin("bob", resume(hand_over=True))
+    town.turns.pass_time(20)
+    gates.opinion = YES
+    assert town.wait_for(shop).ending is Ending.SUCCEEDED
+
+
+def test_a_stage_by_a_gate_that_is_gone_by_now_waits_for_a_person(town: SmallTown, gates: FakeGates) -> None:
+    town.kill(town.begun("v2", "5% 10m by errors, 100%"))
+    town.gates, town.policy = None, replace(town.policy, gated=False)
+    town.turns.pass_time(60 * 60)
+    shop = town.begin("bob", resume())
+    town.turns.pass_time(60 * 60)
+    assert town.share("v2") == 5
+    town.run(promote, "cy")
+    assert town.wait_for(shop).ending is Ending.SUCCEEDED
+
+
+def test_gates_that_nobody_will_ask_are_told(town: SmallTown) -> None:
+    shop = town.begin("ann", release("v2", "100%"))
+    town.wait_for(shop)
+    assert [event.text for event in shop.events if "no gate is asked" in getattr(event, "text", "")]
+
+
+def test_a_first_release_needs_no_alarm_that_is_there_already(gates: FakeGates) -> None:
+    gates.refusal = Refused("there is no alarm 'shop-5xx'", "", "")
+    town = SmallTown()
+    town.gates = gates
+    assert town.run(release("v1", STAGES)).ending is Ending.SUCCEEDED
 
 
 def test_what_gets_known_in_the_extension_goes_on(town: SmallTown, gates: FakeGates) -> None:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Points the alarm shop-5xx at the target group that arrives: run by the hook before_traffic. Needs boto3 and cloudwatch:PutMetricAlarm.
+"""Points an alarm of one target group at that of the fleet SHIPIT_FLEET, and leaves all else as it is, whom it notifies as well.
 
-`point_alarm.py NAME COUNT`: so many answers with 5xx in two periods of ten seconds, one after the other.
+`point_alarm.py NAME`: run by the hook before_traffic; and by on_failure, with SHIPIT_FLEET="$SHIPIT_OLD_FLEET", to point it back.
+Needs boto3, cloudwatch:DescribeAlarms, cloudwatch:PutMetricAlarm and elasticloadbalancing:DescribeTargetGroups.
 """
 
 import os
@@ -9,25 +10,23 @@ import sys
 
 import boto3
 
+# What DescribeAlarms shows and PutMetricAlarm does not take.
+SHOWN_ALONE = ("AlarmArn", "AlarmConfigurationUpdatedTimestamp", "EvaluationState")
 
-def main(name: str, count: float) -> None:
-    """Each fleet has a target group of its own, with the fleet's name; an alarm knows only one."""
+
+def main(name: str) -> None:
+    """PutMetricAlarm replaces the whole alarm, so all of it is sent back. Each fleet has a target group with the fleet's name."""
+    cloudwatch = boto3.client("cloudwatch")
+    found = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    if not found:
+        sys.exit(f"there is no metric alarm {name}: make it once, on any target group")
     (group,) = boto3.client("elbv2").describe_target_groups(Names=[os.environ["SHIPIT_FLEET"]])["TargetGroups"]
-    balancer = group["LoadBalancerArns"][0].split(":loadbalancer/")[1]
-    dimensions = {"LoadBalancer": balancer, "TargetGroup": group["TargetGroupArn"].rpartition(":")[2]}
-    boto3.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/ApplicationELB",
-        MetricName="HTTPCode_Target_5XX_Count",
-        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-        Statistic="Sum",
-        Period=10,
-        EvaluationPeriods=2,
-        Threshold=count,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        TreatMissingData="notBreaching",
-    )
+    alarm = {key: value for key, value in found[0].items() if key not in SHOWN_ALONE and not key.startswith("State")}
+    for dimension in alarm["Dimensions"]:
+        if dimension["Name"] == "TargetGroup":
+            dimension["Value"] = group["TargetGroupArn"].rpartition(":")[2]
+    cloudwatch.put_metric_alarm(**alarm)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1])

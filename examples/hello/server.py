@@ -1,7 +1,8 @@
 """A tiny app to deploy: says its version, on every page and in a header.
 
-Files beside it make a version worse: SICK makes it unhealthy, ERRORS holds the percentage of pages that fail, SLOW the
-milliseconds that each page takes longer, BUSY the requests a second up to which all of them are fine.
+Files beside it make a version worse: SICK makes it unhealthy, ERRORS holds the percentage of pages that fail, MUTE of those for
+which the connection is closed without an answer, SLOW the milliseconds that each page takes longer, BUSY the requests a second up to
+which all of them are fine.
 """
 
 import collections
@@ -22,7 +23,8 @@ def number_in(name: str) -> float:
     return float(file.read_text()) if file.exists() else 0.0
 
 
-ERRORS, SLOW, BUSY = number_in("ERRORS") / 100, number_in("SLOW") / 1000, number_in("BUSY")
+ERRORS, MUTE = number_in("ERRORS") / 100, number_in("MUTE") / 100
+SLOW, BUSY = number_in("SLOW") / 1000, number_in("BUSY")
 RECENT: collections.deque[float] = collections.deque(maxlen=int(BUSY) + 1)
 
 
@@ -45,6 +47,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, "slow\n")
         else:
             time.sleep(SLOW)
+            if random.random() < MUTE:
+                self.close_connection = True
+                return
             fails = is_busy() and random.random() < ERRORS
             self.answer(500 if fails else 200, "it failed\n" if fails else f"hello from {VERSION}\n")
 

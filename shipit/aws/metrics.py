@@ -7,7 +7,7 @@ notes F). Dimensions are the tails of ARNs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shipit.aws.errors import translated
@@ -18,8 +18,6 @@ from shipit.errors import CloudError
 from shipit.ports import Alarm, Query
 
 NAMESPACE = "AWS/ApplicationELB"
-# CloudWatch takes periods that are these, or whole minutes.
-FULL_RESOLUTION_SECONDS = 60
 # DescribeAlarms takes at most 100 names.
 NAMES_PER_CALL = 100
 _KINDS = ["MetricAlarm", "CompositeAlarm"]
@@ -37,13 +35,15 @@ class AwsMetrics:
         self._balancer = listener_arn.rpartition(":listener/")[2].rpartition("/")[0]
 
     def answered(self, fleet: str, start: datetime, end: datetime) -> Mapping[datetime, Count]:
-        failed = ("HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
-        found = self._read(
-            [self._of(fleet, id_, metric, "Sum") for id_, metric in zip("abc", ("RequestCount", *failed), strict=True)],
-            start,
-            end,
-        )
-        return {at: Count(count, found["b"].get(at, 0.0) + found["c"].get(at, 0.0)) for at, count in found["a"].items()}
+        """A target that hangs, resets or answers garbage has sent no status: the 504 or 502 that the balancer sends instead is counted
+        for the balancer alone (field notes A10). So it is told how many answers there are too few.
+        """
+        metrics = {"all": "RequestCount", "refused": "TargetConnectionErrorCount"}
+        metrics |= {f"c{kind}": f"HTTPCode_Target_{kind}XX_Count" for kind in (2, 3, 4, 5)}
+        found = self._read([self._of(fleet, id_, metric, "Sum") for id_, metric in metrics.items()], start, end)
+        return {
+            at: _count(count, {id_: found[id_].get(at, 0.0) for id_ in metrics}) for at, count in found["all"].items()
+        }
 
     def slower(self, fleet: str, seconds: float, start: datetime, end: datetime) -> Mapping[datetime, Count]:
         """By trimmed counts, which CloudWatch has for whatever it has percentiles of; they may be fractions."""
@@ -65,6 +65,10 @@ class AwsMetrics:
         if expression is None:
             return self._read(queries, start, end)[queries[0].id]
         return self._read(queries, start, end, expression)[_result_id(queries)]
+
+    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
+        now = datetime.now(UTC)
+        self._read(queries, now - timedelta(seconds=self.period_seconds), now, expression)
 
     def places(self, green: str, blue: str) -> Mapping[str, str]:
         return {"green": self._group(green), "blue": self._group(blue), "load_balancer": self._balancer}
@@ -123,7 +127,21 @@ class AwsMetrics:
                 for described in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ())):
                     complete = described.get("EvaluationState") in (None, "")
                     reason = described.get("StateReason", "")
-                    yield Alarm(described["AlarmName"], described["StateValue"], reason, complete)
+                    name, state = described["AlarmName"], described["StateValue"]
+                    yield Alarm(name, state, reason, complete, _window_seconds(described))
+
+
+def _window_seconds(described: Mapping[str, Any]) -> float:
+    """How far back an alarm looks; 0 for a composite one, which only says what others say."""
+    stats = [query["MetricStat"] for query in described.get("Metrics", ()) if "MetricStat" in query]
+    period = max([described.get("Period", 0), *(stat["Period"] for stat in stats)])
+    return float(period * described.get("EvaluationPeriods", 0))
+
+
+def _count(requests: float, by: Mapping[str, float]) -> Count:
+    """No more is bad than there was: an answer may be to a request of the minute before."""
+    failed = by["c5"] + by["refused"]
+    return Count(requests, min(requests, failed), requests - failed - by["c2"] - by["c3"] - by["c4"])
 
 
 def _result_id(queries: Sequence[Query]) -> str:

@@ -29,6 +29,11 @@ def several(kind: str) -> bool:
     return bool(getattr(kinds()[kind], "SEVERAL", False))
 
 
+def names(settings: Any) -> Sequence[str]:
+    """The names of the gates that the section asks for, as a schedule and the history name them."""
+    return [name for name, _, _ in _asked_for(settings)]
+
+
 def seats(settings: Any, world: World) -> Sequence[Seat]:
     """The gates that the section `gates` of shipit.yml asks for."""
     return list(_seats(settings, world))
@@ -37,8 +42,14 @@ def seats(settings: Any, world: World) -> Sequence[Seat]:
 def _seats(settings: Any, world: World) -> Iterator[Seat]:
     from shipit.panel import Seat
 
+    for name, module, one in _asked_for(settings):
+        yield Seat(name, module.gate(one, world), getattr(one, "undecided", "extend"))
+
+
+def _asked_for(settings: Any) -> Iterator[tuple[str, ModuleType, Any]]:
+    """Name, kind and settings of each gate."""
     for kind, module in kinds().items():
         found = getattr(settings, kind)
         for name, one in (found if several(kind) else {kind: found}).items():
             if one is not None:
-                yield Seat(name, module.gate(one, world), getattr(one, "undecided", "extend"))
+                yield name, module, one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from shipit.errors import Refused
 from shipit.gate import Facts, Gate, Opinion, World
 from shipit.model import Mood
 from shipit.ports import Alarm, Metrics
-from shipit.section import Section
+from shipit.section import Section, Undecided
 
 AlarmName = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -23,6 +24,9 @@ class Settings(Section):
     no_data: Literal["warn", "fail"] = Field(
         "warn", description="What an alarm without data means; `fail` sends everything home."
     )
+    undecided: Undecided = Field(
+        "extend", description="What to do when the hold is over before the alarms can have seen anything of it."
+    )
 
 
 class Alarms:
@@ -32,6 +36,12 @@ class Alarms:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
+        self._window = 0.0
+
+    @property
+    def knows_after_seconds(self) -> float:
+        """Before that, what they look at is from before the shift, at least in part (field notes F)."""
+        return self._window + self._metrics.lag_seconds
 
     def check(self) -> None:
         """Raises `Refused` for a name that is not known, and for an alarm that is in alarm already (field notes F)."""
@@ -58,6 +68,9 @@ class Alarms:
             return Opinion(Mood.BAD, "; ".join(f"{alarm.name} is in alarm: {alarm.reason}" for alarm in red))
         if blind and self._settings.no_data == "fail":
             return Opinion(Mood.BAD, f"{', '.join(blind)} has no data")
+        self._window = max(alarm.window_seconds for alarm in found.values())
+        if facts.now < facts.since + timedelta(seconds=self.knows_after_seconds):
+            return Opinion(Mood.NOT_YET, f"silent, but they look back for {self._window:g} s, and metrics come late")
         return Opinion(Mood.GOOD, f"{', '.join(blind)} has no data" if blind else f"{len(found)} alarms are silent")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import Field
 
-from shipit.gate import Facts, Gate, Opinion, World
+from shipit.gate import Facts, Gate, Opinion, Running, World
 from shipit.model import Mood
 from shipit.section import Number, Section, Undecided
 
@@ -27,41 +25,62 @@ class Settings(Section):
 
 
 class Command:
-    every_seconds = 5.0
+    """The program runs beside the release, which goes on to look after the fleet and hears what people want."""
+
     smokes = True
 
     def __init__(self, settings: Settings, world: World) -> None:
         self._settings, self._world = settings, world
         self._stage: object = None
+        self._running: Running | None = None
         self._passed = False
+        self._said = ""
+
+    @property
+    def every_seconds(self) -> float:
+        return 0.0 if self._running else 5.0
+
+    @property
+    def knows_after_seconds(self) -> float:
+        """It must have had the time that it may take."""
+        return self._settings.timeout_seconds
 
     def check(self) -> None:
         """There is nothing to refuse: a program that is not there fails."""
 
     def judge(self, facts: Facts) -> Opinion:
         """Once it has passed it is not asked again in the same stage."""
-        if self._passed and self._stage == facts.since:
+        if self._stage != facts.since:
+            self._begin_stage(facts)
+        if self._passed:
             return Opinion(Mood.GOOD, "passed", settled=True)
-        self._stage = facts.since
-        code, said = self._run(environment(facts))
+        if self._running is None:
+            self._said = ""
+            self._running = self._world.start(
+                self._settings.run, environment(facts), self._settings.timeout_seconds, self._hear
+            )
+        if not self._running.over():
+            return Opinion(Mood.NOT_YET, "it is running")
+        code, self._running = self._running.code, None
+        return self._opinion(code)
+
+    def _begin_stage(self, facts: Facts) -> None:
+        if self._running:
+            self._running.end()
+        self._stage, self._running, self._passed = facts.since, None, False
+
+    def _opinion(self, code: int | None) -> Opinion:
         self._passed = code == 0
-        text = f": {said}" if said else ""
+        text = f": {self._said}" if self._said else ""
         if code == 0:
             return Opinion(Mood.GOOD, f"passed{text}", settled=True)
         if code == NOT_YET:
             return Opinion(Mood.NOT_YET, f"not yet{text}")
         return Opinion(Mood.BAD, f"exit code {code}{text}" if code is not None else f"it took too long{text}")
 
-    def _run(self, facts: Mapping[str, str]) -> tuple[int | None, str]:
-        """The exit code, None when it took too long, and the last line that it printed."""
-        lines = [""]
-
-        def said(line: str) -> None:
-            self._world.note(line)
-            lines.append(line.strip() or lines[-1])
-
-        code = self._world.run(self._settings.run, facts, self._settings.timeout_seconds, said)
-        return code, lines[-1][:SHOWN]
+    def _hear(self, line: str) -> None:
+        self._world.note(line)
+        self._said = line.strip()[:SHOWN] or self._said
 
 
 def environment(facts: Facts) -> dict[str, str]:

@@ -38,6 +38,7 @@ class Slower:
     """Finds the limit when it is asked first, and then compares."""
 
     every_seconds = Compared.every_seconds
+    ends_holds = Compared.ends_holds
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
@@ -45,8 +46,12 @@ class Slower:
         rules = Rules(settings.tolerance / 100, least_requests=settings.least_requests)
         self._compared = Compared(rules, self._slow, metrics, settings.warm_up_seconds, "were slow")
 
+    @property
+    def knows_after_seconds(self) -> float:
+        return self._compared.knows_after_seconds
+
     def check(self) -> None:
-        """There is nothing to refuse."""
+        self._compared.check()
 
     def judge(self, facts: Facts) -> Opinion:
         if self._limit is None:

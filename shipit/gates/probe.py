@@ -10,7 +10,7 @@ from shipit import naming
 from shipit.errors import ShipitError
 from shipit.gate import Facts, Gate, Opinion, World
 from shipit.model import Mood
-from shipit.section import Number, Section, Whole
+from shipit.section import URL, Number, Section, Whole
 
 SHOWN = 80
 
@@ -23,7 +23,7 @@ class Settings(Section):
 
     url: str = Field(
         description="Where the load balancer is reached, with the path.",
-        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        pattern=URL,
         examples=["https://shop.example.com/healthz"],
     )
     status: Whole = Field(200, description="Status that is expected.", ge=100, le=599)
@@ -42,6 +42,7 @@ class Probe:
     def __init__(self, settings: Settings, world: World) -> None:
         self._settings, self._world = settings, world
         self._good = self._bad = 0
+        self._stage: object = None
 
     def check(self) -> None:
         """There is nothing to refuse."""
@@ -49,6 +50,8 @@ class Probe:
     def judge(self, facts: Facts) -> Opinion:
         if not facts.token:
             return Opinion(Mood.NOT_YET, "no preview rule leads to green alone")
+        if self._stage != facts.since:
+            self._good, self._bad, self._stage = 0, 0, facts.since
         wrong = self._ask({naming.PREVIEW_HEADER: facts.token})
         self._good, self._bad = (0, self._bad + 1) if wrong else (self._good + 1, 0)
         if self._bad >= self._settings.failures:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shipit.gate import Facts, Gate, Opinion, World
 from shipit.model import Mood
+from shipit.periods import whole_periods
 from shipit.ports import Metrics, Query
-from shipit.section import Number, Section, Undecided, Whole
+from shipit.section import METRIC_ID, Number, Section, Undecided, Whole
 
 SEVERAL = True
+MetricId = Annotated[str, StringConstraints(pattern=METRIC_ID)]
 
 
 class Metric(Section):
@@ -26,7 +30,9 @@ class Metric(Section):
 class Settings(Section):
     """A metric of CloudWatch against a number."""
 
-    metrics: dict[str, Metric] = Field(description="Metrics by id, a letter first.", min_length=1, max_length=20)
+    metrics: dict[MetricId, Metric] = Field(
+        description="Metrics by id: a small letter, then letters, digits and underscores.", min_length=1, max_length=20
+    )
     expression: str | None = Field(
         None, description="Metric math over these ids; the only metric itself when left out.", examples=["100*bad/all"]
     )
@@ -50,23 +56,38 @@ class Threshold:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
 
+    @property
+    def knows_after_seconds(self) -> float:
+        return (self._settings.periods + 1) * self._metrics.period_seconds + self._metrics.lag_seconds
+
     def check(self) -> None:
-        """There is nothing to refuse: a metric that does not exist has no data, which is never a yes."""
+        """Raises what CloudWatch says of the query: a statistic or an expression that it does not know. A metric that does not exist has
+        no data, which is never a yes.
+        """
+        self._metrics.try_out(self._queries({}), self._settings.expression)
 
     def judge(self, facts: Facts) -> Opinion:
-        places = self._metrics.places(facts.green, facts.blue)
-        queries = [
+        """Of the last periods of the stage that are complete: all on the wrong side is bad, one on the right side is good."""
+        period = timedelta(seconds=self._metrics.period_seconds)
+        start, end = whole_periods(facts.since, facts.now - timedelta(seconds=self._metrics.lag_seconds), period)
+        if end - start < self._settings.periods * period:
+            return Opinion(Mood.NOT_YET, "nothing was published yet")
+        queries = self._queries(self._metrics.places(facts.green, facts.blue))
+        values = self._metrics.values(queries, self._settings.expression, start, end)
+        newest = [values.get(end - number * period) for number in range(self._settings.periods, 0, -1)]
+        there = [value for value in newest if value is not None]
+        text = ", ".join("nothing" if value is None else f"{value:g}" for value in newest)
+        if any(not self._is_bad(value) for value in there):
+            return Opinion(Mood.GOOD, f"{text}: not {self._limits()}")
+        if len(there) < len(newest):
+            return Opinion(Mood.NOT_YET, f"{text}: no data" if not there else f"{text}: not enough of it")
+        return Opinion(Mood.BAD, f"{text}: {self._limits()}")
+
+    def _queries(self, places: Mapping[str, str]) -> list[Query]:
+        return [
             Query(id_, one.namespace, one.name, _filled_in(one.dimensions, places), one.stat)
             for id_, one in self._settings.metrics.items()
         ]
-        values = self._metrics.values(queries, self._settings.expression, facts.since, facts.now)
-        newest = [values[at] for at in sorted(values)][-self._settings.periods :]
-        if not newest:
-            return Opinion(Mood.NOT_YET, "no data yet")
-        text = ", ".join(f"{value:g}" for value in newest)
-        if len(newest) == self._settings.periods and all(map(self._is_bad, newest)):
-            return Opinion(Mood.BAD, f"{text}: {self._limits()}")
-        return Opinion(Mood.GOOD, f"{text}: not {self._limits()}")
 
     def _is_bad(self, value: float) -> bool:
         above, below = self._settings.above, self._settings.below

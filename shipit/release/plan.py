@@ -206,7 +206,8 @@ def _hold(goal: Goal, name: str, stage: Stage, observed: Observed, now: datetime
     until = since + timedelta(seconds=stage.hold_seconds) if since else None
     here = (name, stage.percent)
     in_doubt = here in observed.doubted
-    over = (here in observed.held or in_doubt) if policy.gated else (until is not None and until <= now)
+    judged = policy.gated or bool(stage.gates)
+    over = (here in observed.held or in_doubt) if judged else (until is not None and until <= now)
     steps: list[Step] = []
     if stage.hold_seconds and not over:
         steps.append(Hold(name, stage.percent, until, stage.hold_seconds, stage.gates))

@@ -92,11 +92,11 @@ class Waits:
         now = self.clock.now()
         verdict = judge_canary(goal, observed, now, self.policy)
         end = step.until or began + timedelta(seconds=step.seconds)
-        decision = decide(
-            self._asked(goal, step, observed),
-            over=now >= end,
-            extended=now >= end + timedelta(seconds=step.seconds),
-        )
+        judged = self._asked(goal, step, observed)
+        # Whoever goes on with a hold that was over long ago has a look at it first.
+        longest = max([step.seconds, *(one.knows_after_seconds for one in judged)])
+        extended = now >= max(end, began) + timedelta(seconds=longest)
+        decision = decide(judged, over=now >= end, extended=extended)
         if verdict.bad:
             return verdict
         text = f"{verdict.reason}; {decision.reason}" if decision.reason else verdict.reason
@@ -110,7 +110,7 @@ class Waits:
 
     def _asked(self, goal: Goal, step: Hold | Pause, observed: Observed) -> Sequence[Judged]:
         """What the gates say of the fleet at this share."""
-        if not self.gates.any or not step.percent:
+        if not step.percent:
             return ()
         home = next((name for name in observed.split.serving if name != step.fleet), goal.home)
         since = observed.split_since or self.clock.now()

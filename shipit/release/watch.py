@@ -26,16 +26,18 @@ class Decision:
 
 
 def decide(judged: Sequence[Judged], *, over: bool, extended: bool) -> Decision:
-    """`over`: the hold has lasted as long as it should; `extended`: twice as long. Without gates time alone decides.
+    """`over`: the hold has lasted as long as it should; `extended`: twice as long, and long enough for all to know. Without gates
+    time alone decides.
 
-    Nothing passes by absence: a gate that does not know is only passed over where its settings say so.
+    Nothing passes by absence: a gate that does not know is only passed over where its settings say so. A hold ends early by what
+    users got: that a page is there, or a program content, is no reason to watch for less long than was asked.
     """
     bad = [one for one in judged if one.opinion.mood is Mood.BAD]
     unsure = [one for one in judged if one.opinion.mood is Mood.NOT_YET]
     if bad:
         return Decision(Word.GO_HOME, in_words(bad))
     if not over:
-        settled = bool(judged) and not unsure and all(one.opinion.settled for one in judged)
+        settled = not unsure and all(one.opinion.settled for one in judged) and any(one.ends_holds for one in judged)
         return Decision(Word.GO_ON if settled else Word.HOLD, in_words(judged))
     by_policy = {policy: [one for one in unsure if one.undecided == policy] for policy in ("abort", "extend", "ask")}
     if by_policy["abort"]:

@@ -55,8 +55,12 @@ def test_failures_are_counted_where_there_were_requests(place: Place, metrics: A
         publish(place, metrics, "RequestCount", at, {1.0: requests})
     publish(place, metrics, "HTTPCode_Target_5XX_Count", AT, {1.0: 3})
     publish(place, metrics, "TargetConnectionErrorCount", AT, {1.0: 2})
-    assert metrics.answered("green", AT, AT + timedelta(minutes=5)) == {AT: Count(100, 5), LATER: Count(50, 0)}
-    assert metrics.answered("green", LATER, LATER + timedelta(minutes=5)) == {LATER: Count(50, 0)}
+    for kind, answers in ((2, 90), (3, 1), (4, 2)):
+        publish(place, metrics, f"HTTPCode_Target_{kind}XX_Count", AT, {1.0: answers})
+    publish(place, metrics, "HTTPCode_Target_2XX_Count", LATER, {1.0: 52})
+    counted = {AT: Count(100, 5, unanswered=2), LATER: Count(50, 0, unanswered=-2)}
+    assert metrics.answered("green", AT, AT + timedelta(minutes=5)) == counted
+    assert metrics.answered("green", LATER, LATER + timedelta(minutes=5)) == {LATER: counted[LATER]}
 
 
 def test_without_requests_there_is_no_count(place: Place, metrics: AwsMetrics) -> None:

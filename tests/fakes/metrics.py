@@ -23,6 +23,7 @@ class FakeMetrics:
     asked: list[tuple[Sequence[Query], str | None]] = field(default_factory=list)
     limits: set[float] = field(default_factory=set)
     known: dict[str, Alarm] = field(default_factory=dict)
+    refuses: Exception | None = None
 
     def steady(self, what: str, fleet: str, start: datetime, minutes: int, requests: float, bad: float) -> None:
         """So many requests and bad ones in each of the minutes from `start` on."""
@@ -45,6 +46,11 @@ class FakeMetrics:
     ) -> Mapping[datetime, float]:
         self.asked.append((queries, expression))
         return {at: value for at, value in self.series.items() if start <= at < end}
+
+    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
+        self.asked.append((queries, expression))
+        if self.refuses:
+            raise self.refuses
 
     def places(self, green: str, blue: str) -> Mapping[str, str]:
         return {"green": f"targetgroup/{green}/1", "blue": f"targetgroup/{blue}/1", "load_balancer": "app/lb/1"}

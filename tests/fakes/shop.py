@@ -126,6 +126,7 @@ class FakeShop:
         self.repository = SimpleNamespace(resolve=version_of)
         self.in_record = False
         self.just_saw: dict[str, int] | None = None  # the split, where the last call has shown it
+        self.end_programs = lambda: None
         self.record: Any = RecordPort(self, town.record)
         self.lease = Lease(
             self.record,

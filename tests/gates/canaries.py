@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
-from shipit import program
 from shipit.gate import Facts, World
+from shipit.program import Program
 from tests.fakes.metrics import FakeMetrics
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -31,14 +31,16 @@ class Setting:
     answers: list[tuple[int, bytes, float] | Exception] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, str], float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/bin:/bin"})
 
     @property
     def world(self) -> World:
-        return World(self.metrics, self._run, self._ask, self.notes.append)
+        return World(self.metrics, self._start, self._ask, self.notes.append)
 
-    def _run(self, command: str, facts: Mapping[str, str], seconds: float, said: Callable[[str], None]) -> int | None:
-        return program.run(command, {**self.environment, **facts}, Path.cwd(), seconds, said)
+    def _start(self, command: str, facts: Mapping[str, str], seconds: float, said: Callable[[str], None]) -> Program:
+        self.programs.append(Program(command, {**self.environment, **facts}, Path.cwd(), seconds, said))
+        return self.programs[-1]
 
     def _ask(self, url: str, headers: Mapping[str, str], seconds: float) -> tuple[int, bytes, float]:
         self.requests.append((url, headers, seconds))

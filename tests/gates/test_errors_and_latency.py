@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from shipit.counts import Count
 from shipit.gate import Gate, Opinion
 from shipit.gates import errors, latency
 from shipit.model import Mood
@@ -30,6 +31,48 @@ def test_a_version_that_fails_more_is_sent_home() -> None:
     assert "worse by more than the tolerated 0.5 %" in opinions[-1].reason
     first = next(n for n, opinion in enumerate(opinions) if opinion.mood is Mood.BAD)
     assert all(opinion.mood is Mood.BAD for opinion in opinions[first:])
+
+
+def test_a_version_that_does_not_answer_is_sent_home() -> None:
+    setting = Setting()
+    traffic(setting, "failed", green_bad=0)
+    for minute in range(40):
+        setting.metrics.failed[GREEN][NOON + timedelta(minutes=minute)] = Count(300, 0, unanswered=20)
+    opinions = watched(errors.gate(errors.Settings(), setting.world), 10)
+    assert opinions[-1].mood is Mood.BAD
+
+
+def test_answers_that_come_a_minute_later_are_no_failures() -> None:
+    setting = Setting()
+    traffic(setting, "failed", green_bad=0)
+    for minute in range(40):
+        behind = 15 if minute % 2 else -15
+        setting.metrics.failed[GREEN][NOON + timedelta(minutes=minute)] = Count(300, 0, unanswered=behind)
+    opinions = watched(errors.gate(errors.Settings(), setting.world), 20)
+    assert opinions[-1].mood is Mood.GOOD
+    assert "green 0 of " in opinions[-1].reason
+
+
+def test_a_minute_that_is_not_wholly_published_is_waited_for() -> None:
+    setting = Setting()
+    traffic(setting, "failed", green_bad=0, minutes=30)
+    third = NOON + timedelta(minutes=3)
+    whole = setting.metrics.failed[GREEN][third]
+    gate = errors.gate(errors.Settings(), setting.world)
+    setting.metrics.failed[GREEN][third] = Count(300, 0, unanswered=300)
+    assert "of 600 failed" in gate.judge(facts(6)).reason
+    setting.metrics.failed[GREEN][third] = whole
+    assert "0 of 1200 failed" in gate.judge(facts(6.5)).reason
+
+
+def test_what_stays_unpublished_is_taken_as_it_is() -> None:
+    setting = Setting()
+    traffic(setting, "failed", green_bad=0, minutes=30)
+    for minute in range(3, 30):
+        setting.metrics.failed[GREEN][NOON + timedelta(minutes=minute)] = Count(300, 0, unanswered=300)
+    gate = errors.gate(errors.Settings(), setting.world)
+    assert gate.judge(facts(7)).mood is Mood.NOT_YET
+    assert gate.judge(facts(10)).mood is Mood.BAD
 
 
 def test_an_equal_version_settles_it_early() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 
 from shipit import naming
 from shipit.errors import CloudError, Refused
-from shipit.gates import alarms, command, probe, threshold
+from shipit.gate import Facts, Gate, Opinion
+from shipit.gates import alarms, command, errors, latency, probe, threshold
 from shipit.model import Mood
 from shipit.ports import Alarm
 from tests.gates.canaries import BLUE, GREEN, NOON, TOKEN, Setting, facts
@@ -35,8 +38,16 @@ def alarm_gate(*known: Alarm, **settings: str) -> alarms.Alarms:
     ],
 )
 def test_alarms(known: Alarm, settings: dict[str, str], mood: Mood, reason: str) -> None:
-    opinion = alarm_gate(known, **settings).judge(facts())
+    opinion = alarm_gate(known, **settings).judge(facts(10))
     assert (opinion.mood, opinion.reason, opinion.settled) == (mood, reason, False)
+
+
+def test_silent_alarms_say_nothing_before_they_can_have_seen_the_share() -> None:
+    gate = alarm_gate(Alarm("errors", "OK", window_seconds=300))
+    assert gate.judge(facts(5.9)).mood is Mood.NOT_YET
+    assert gate.knows_after_seconds == 360
+    assert gate.judge(facts(6)).mood is Mood.GOOD
+    assert alarm_gate(RED).judge(facts()).mood is Mood.BAD, "one that is in alarm is not waited for"
 
 
 def test_a_misspelt_alarm_is_refused_with_the_nearest_name() -> None:
@@ -63,12 +74,13 @@ def threshold_gate(setting: Setting, **settings: object) -> threshold.Threshold:
 @pytest.mark.parametrize(
     ("values", "settings", "mood", "reason"),
     [
-        ([], {"above": 1}, Mood.NOT_YET, "no data yet"),
+        ([], {"above": 1}, Mood.NOT_YET, "nothing: no data"),
         ([0.5], {"above": 1}, Mood.GOOD, "0.5: not above 1"),
         ([2], {"above": 1}, Mood.BAD, "2: above 1"),
         ([2, 0.5], {"above": 1}, Mood.GOOD, "0.5: not above 1"),
         ([0.5, 2], {"above": 1, "periods": 2}, Mood.GOOD, "0.5, 2: not above 1"),
-        ([2], {"above": 1, "periods": 2}, Mood.GOOD, "2: not above 1"),
+        ([2], {"above": 1, "periods": 2}, Mood.NOT_YET, "2, nothing: not enough of it"),
+        ([0.5], {"above": 1, "periods": 2}, Mood.GOOD, "0.5, nothing: not above 1"),
         ([2, 3], {"above": 1, "periods": 2}, Mood.BAD, "2, 3: above 1"),
         ([2], {"below": 3}, Mood.BAD, "2: below 3"),
         ([2], {"below": 1, "above": 3}, Mood.GOOD, "2: not above 3 or below 1"),
@@ -77,13 +89,33 @@ def threshold_gate(setting: Setting, **settings: object) -> threshold.Threshold:
 def test_a_threshold(values: list[float], settings: dict[str, float], mood: Mood, reason: str) -> None:
     setting = Setting()
     setting.metrics.series = {NOON + timedelta(minutes=n): value for n, value in enumerate(values)}
-    opinion = threshold_gate(setting, **settings).judge(facts(10))
+    published = max(len(values), int(settings.get("periods", 1)))
+    opinion = threshold_gate(setting, **settings).judge(facts(published + 1))
     assert (opinion.mood, opinion.reason, opinion.settled) == (mood, reason, False)
+
+
+def test_a_threshold_sees_nothing_of_before_the_shift_nor_what_is_not_complete_yet() -> None:
+    setting = Setting()
+    setting.metrics.series = {NOON - timedelta(minutes=1): 9, NOON: 9, NOON + timedelta(minutes=1): 0}
+    gate, since = threshold_gate(setting, above=1), NOON - timedelta(seconds=30)
+    assert gate.judge(facts(2.4, since=since)).reason == "nothing was published yet"
+    assert gate.judge(facts(2.6, since=since)).mood is Mood.BAD
+    assert gate.judge(facts(3.6, since=since)).mood is Mood.GOOD
+    assert gate.judge(facts(9, since=since)).mood is Mood.NOT_YET, "a series that has stopped says nothing any more"
+
+
+def test_what_cloudwatch_does_not_take_is_found_before_anything_begins() -> None:
+    setting = Setting()
+    setting.metrics.refuses = CloudError("reading metrics", "ValidationError: p999x")
+    checked = (threshold_gate(setting, above=1), errors.gate(errors.Settings(), setting.world))
+    for gate in (*checked, latency.gate(latency.Settings(), setting.world)):
+        with pytest.raises(CloudError, match="reading metrics"):
+            gate.check()
 
 
 def test_a_threshold_names_the_fleets_in_its_dimensions() -> None:
     setting = Setting()
-    threshold_gate(setting, above=1, expression="m * 1000").judge(facts())
+    threshold_gate(setting, above=1, expression="m * 1000").judge(facts(5))
     ((queries, expression),) = setting.metrics.asked
     assert (queries[0].dimensions, expression) == ({"TargetGroup": f"targetgroup/{GREEN}/1"}, "m * 1000")
 
@@ -134,10 +166,36 @@ def test_a_probe_fails_after_some_bad_answers_in_a_row(
     assert opinions == [(Mood.NOT_YET, reason, False), (Mood.BAD, f"{reason} (2 times in a row)", False)]
 
 
+def test_a_probe_begins_anew_at_each_share() -> None:
+    setting = Setting(answers=[GOOD] * 5)
+    gate = probe.gate(probe.Settings(url=URL, passes=3), setting.world)
+    assert [gate.judge(facts(minutes)).settled for minutes in range(3)] == [False, False, True]
+    later = NOON + timedelta(minutes=10)
+    assert [gate.judge(facts(0, 25, later)).settled for _ in range(2)] == [False, False]
+
+
 def test_a_single_bad_answer_is_forgiven() -> None:
     bad = (500, b"", 0.01)
     _, opinions = probed(bad, GOOD, bad, GOOD, GOOD, passes=2)
     assert opinions[-1] == (Mood.GOOD, "2 good answers in a row", True)
+
+
+def decided(gate: Gate, told: Facts) -> Opinion:
+    """What it says once its program has ended."""
+    while (opinion := gate.judge(told)).reason == "it is running":
+        time.sleep(0.01)
+    return opinion
+
+
+def until_true(probe: Callable[[], bool]) -> None:
+    while not probe():
+        time.sleep(0.01)
+
+
+def is_alive(pid: str) -> bool:
+    """Not gone, nor dead and not yet buried by process 1."""
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +211,7 @@ def test_a_single_bad_answer_is_forgiven() -> None:
 )
 def test_a_program_decides(run: str, mood: Mood, reason: str, settled: bool) -> None:
     setting = Setting()
-    opinion = command.gate(command.Settings(run=run, timeout_seconds=1), setting.world).judge(facts())
+    opinion = decided(command.gate(command.Settings(run=run, timeout_seconds=1), setting.world), facts())
     assert (opinion.mood, opinion.settled) == (mood, settled)
     assert opinion.reason.startswith(reason)
 
@@ -161,11 +219,9 @@ def test_a_program_decides(run: str, mood: Mood, reason: str, settled: bool) -> 
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started() -> None:
     setting = Setting()
     gate = command.gate(command.Settings(run="sleep 600 & echo $!; wait", timeout_seconds=0.5), setting.world)
-    assert gate.judge(facts()).mood is Mood.BAD
+    assert decided(gate, facts()).mood is Mood.BAD
     (started,) = setting.notes
-    # Gone, or dead and not yet buried by process 1.
-    status = Path(f"/proc/{started}/status")
-    assert not status.exists() or "State:\tZ" in status.read_text()
+    assert not is_alive(started)
 
 
 def test_a_program_knows_the_canary_and_is_not_asked_again_in_a_stage() -> None:
@@ -173,7 +229,17 @@ def test_a_program_knows_the_canary_and_is_not_asked_again_in_a_stage() -> None:
     run = 'echo "$SHIPIT_APP $SHIPIT_ENV $SHIPIT_VERSION $SHIPIT_FLEET $SHIPIT_OLD_FLEET $SHIPIT_PERCENT $SHIPIT_SINCE"'
     gate = command.gate(command.Settings(run=run), setting.world)
     for minutes in (0, 1):
-        gate.judge(facts(minutes))
+        decided(gate, facts(minutes))
     assert setting.notes == [f"shop live v2 {GREEN} {BLUE} 5 2026-01-01T12:00:00+00:00"]
-    gate.judge(facts(0, 25, NOON + timedelta(minutes=5)))
+    decided(gate, facts(0, 25, NOON + timedelta(minutes=5)))
     assert len(setting.notes) == 2
+
+
+def test_a_program_is_not_waited_for_and_ends_with_its_stage() -> None:
+    setting = Setting()
+    gate = command.gate(command.Settings(run="echo $$; sleep 600 & wait"), setting.world)
+    assert (gate.judge(facts()).reason, gate.every_seconds) == ("it is running", 0)
+    until_true(lambda: bool(setting.notes))
+    gate.judge(facts(0, 25, NOON + timedelta(minutes=5)))
+    assert not is_alive(setting.notes[0])
+    setting.programs[-1].end()

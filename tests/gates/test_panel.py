@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shipit.errors import CloudError, UsageError
-from shipit.gate import Facts, Judged, Opinion
+from shipit.gate import Facts, Gates, Judged, NoGates, Opinion
 from shipit.gates import alarms, command, probe
 from shipit.model import Mood
 from shipit.panel import Panel, Seat
@@ -22,7 +22,7 @@ NO, UNSURE = Opinion(Mood.BAD, "bad"), Opinion(Mood.NOT_YET, "41 requests")
 
 def judged(*opinions: Opinion | tuple[Opinion, str]) -> list[Judged]:
     pairs = [one if isinstance(one, tuple) else (one, "extend") for one in opinions]
-    return [Judged(f"g{n}", opinion, policy) for n, (opinion, policy) in enumerate(pairs)]
+    return [Judged(f"g{n}", opinion, policy, ends_holds=True) for n, (opinion, policy) in enumerate(pairs)]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,12 @@ def test_what_the_gates_mean_for_a_hold(
 ) -> None:
     decision = decide(judged(*said), over=over, extended=extended)
     assert decision.word is word
+
+
+def test_a_hold_ends_early_only_by_what_users_got() -> None:
+    page, errors = Judged("page", SETTLED), Judged("errors", SETTLED, ends_holds=True)
+    assert decide([page], over=False, extended=False).word is Word.HOLD
+    assert decide([page, errors], over=False, extended=False).word is Word.GO_ON
 
 
 def test_those_that_need_no_share_can_try_a_fleet_before_it_has_one() -> None:
@@ -134,3 +140,9 @@ def test_only_the_gates_that_a_stage_names_judge_it() -> None:
     assert [one.gate for one in made.judge(replace(facts(), gates=("g0",)))] == ["g0"]
     with pytest.raises(UsageError, match="there are g0, g1"):
         made.check(["g2"])
+
+
+@pytest.mark.parametrize("gates", [panel(Scripted([YES]))[0], NoGates()], ids=["others", "none"])
+def test_a_gate_that_a_stage_names_and_nobody_has_is_no_yes(gates: Gates) -> None:
+    (absent,) = [one for one in gates.judge(replace(facts(), gates=("g7",))) if one.gate == "g7"]
+    assert (absent.opinion.mood, absent.undecided) == (Mood.NOT_YET, "extend")
