@@ -133,6 +133,8 @@ def _section(section: type[BaseModel], above: str) -> Iterator[str]:
 
 def _preset(field: FieldInfo) -> str:
     """What a section holds when it is left out, where that differs from what its keys say."""
+    if field.is_required():
+        return "needed"
     if not isinstance(field.default, BaseModel):
         return "-"
     return _value(field.default.model_dump(exclude_unset=True)) if field.default.model_fields_set else ""
@@ -156,9 +158,9 @@ def _value(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """As it must be written in YAML: text that would read as a number in quotes."""
+    """As it must be written in YAML: text that would read as something else in quotes."""
     if isinstance(value, str):
-        return json.dumps(value) if value.replace(".", "").isdigit() else value
+        return json.dumps(value) if value.replace(".", "").isdigit() or value[:1] in "{[" else value
     return json.dumps(value)
 
 
@@ -184,11 +186,11 @@ def _range(noun: str, shape: dict[str, Any]) -> str:
     above = f"more than {shape['exclusiveMinimum']:g}" if "exclusiveMinimum" in shape else ""
     low = f"{shape['minimum']:g}" if "minimum" in shape else ""
     high = f"{shape['maximum']:g}" if "maximum" in shape else ""
-    if above:
-        return f"{noun}, {above}" + (f", at most {high}" if high else "")
     if low and high:
         return f"{noun}, {low} to {high}"
-    return noun
+    below = f"less than {shape['exclusiveMaximum']:g}" if "exclusiveMaximum" in shape else ""
+    limits = (above, f"at least {low}" if low else "", f"at most {high}" if high else "", below)
+    return ", ".join([noun, *filter(None, limits)])
 
 
 def _cell(text: str | None) -> str:

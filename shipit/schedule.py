@@ -17,7 +17,7 @@ LONGEST_HOLD_SECONDS = 30 * 24 * 3600.0
 RAMP_STEPS = 10
 _SHARE = r"[0-9]{1,3}(?:\.[0-9])?"
 _TIME = r"[0-9]+(?:\.[0-9]+)?\s*[smh]"
-_GATE = r"[a-z][a-z0-9-]*"
+_GATE = r"[a-z][a-z0-9_-]*"
 _STAGE = re.compile(
     rf"(?P<percent>{_SHARE})\s*%(?:\s+(?P<hold>{_TIME}))?(?:\s+by\s+(?P<gates>{_GATE}(?:\+{_GATE})*))?(?P<manual>\s+manual)?"
 )

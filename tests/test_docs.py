@@ -312,7 +312,7 @@ def test_the_policies_allow_what_the_groups_say_and_nothing_else() -> None:
     }
     assert allowed["look"] == groups["look"]
     assert allowed["rollback"] == groups["shift"] | groups["keep"]
-    needed = groups["launch"] | groups["retire"] | groups["bake"] | groups["packer"]
+    needed = groups["launch"] | groups["retire"] | groups["bake"] | groups["packer"] | groups["gates"]
     assert allowed["look"] | allowed["rollback"] | allowed["release"] >= needed
     assert allowed["release"] <= needed
 

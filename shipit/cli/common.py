@@ -41,7 +41,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile.", show_default=False)]
 Ref = Annotated[str, typer.Argument(help="Git tag, branch or commit.", metavar="REF", show_default=False)]
 Canary = Annotated[
-    str | None, typer.Option("--canary", help='Stages, like "5% 30s, 25% 1m, 100%".', show_default=False)
+    str | None,
+    typer.Option("--canary", help='Stages: "5% 30s, 25% 1m by errors, 100%"; also manual, ramp.', show_default=False),
 ]
 
 
