@@ -42,7 +42,7 @@ COMPARED = {
 VERSIONS: Mapping[str, Mapping[str, str]] = {
     "failing": {"ERRORS": "2"},
     "slow": {"SLOW": "200"},
-    "mute": {"MUTE": "4"},
+    "garbage": {"GARBAGE": "4"},
     # With two instances of each: 20 % are 10 requests a second for one of them, 50 % are 25.
     "strained": {"ERRORS": "10", "BUSY": "18"},
 }
@@ -108,7 +108,7 @@ def all_kinds(site: Site) -> Mapping[str, Any]:
 @dataclass(frozen=True)
 class Scenario:
     """What is released, with how many requests a second, and how that must end: at which share (0: at any), by which gate. An empty
-    `ending`: whatever it is, since it is only there to be compared with. `mute`: what the version does not answer, the balancer does,
+    `ending`: whatever it is, since it is only there to be compared with. `unanswered`: what the version does not answer, the balancer does,
     with 502.
     """
 
@@ -119,14 +119,14 @@ class Scenario:
     rate: float = RATE
     gates: Callable[[Site], Mapping[str, Any]] = lambda _: COMPARED
     words: tuple[str, ...] = ()
-    mute: bool = False
+    unanswered: bool = False
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     "an equal version, by all kinds of gates": Scenario("v2", "succeeded", gates=all_kinds),
     "2 % more errors": Scenario("failing", "failed_clean", 20, "errors"),
     "200 ms slower": Scenario("slow", "failed_clean", 20, "latency"),
-    "4 % without an answer": Scenario("mute", "failed_clean", 20, "errors", mute=True),
+    "4 % that are no answer": Scenario("garbage", "failed_clean", 20, "errors", unanswered=True),
     "bad only at 50 %": Scenario("strained", "failed_clean", 50, "errors"),
     "no traffic": Scenario(
         "v2",
@@ -220,7 +220,7 @@ def release(site: Site, scenario: Scenario) -> Result:
     if report is None:
         return Result(done, seconds, 0, 0, 0)
     # What the balancer says of itself has no version.
-    balancers = 0 if scenario.mute else report.versions.get("", 0)
+    balancers = 0 if scenario.unanswered else report.versions.get("", 0)
     bad = report.failures.get("5xx", 0) - balancers
     told = (f"{one.at_seconds} s {one.kind} {one.detail}" for one in report.first_failures)
     return Result(done, seconds, report.sent, bad, report.failed - bad, tuple(told))

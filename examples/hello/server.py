@@ -1,8 +1,7 @@
 """A tiny app to deploy: says its version, on every page and in a header.
 
-Files beside it make a version worse: SICK makes it unhealthy, ERRORS holds the percentage of pages that fail, MUTE of those for
-which the connection is closed without an answer, SLOW the milliseconds that each page takes longer, BUSY the requests a second up to
-which all of them are fine.
+Files beside it make a version worse: SICK makes it unhealthy, ERRORS holds the percentage of pages that fail, GARBAGE of those whose
+answer is no HTTP, SLOW the milliseconds that each page takes longer, BUSY the requests a second up to which all of them are fine.
 """
 
 import collections
@@ -23,7 +22,7 @@ def number_in(name: str) -> float:
     return float(file.read_text()) if file.exists() else 0.0
 
 
-ERRORS, MUTE = number_in("ERRORS") / 100, number_in("MUTE") / 100
+ERRORS, GARBAGE = number_in("ERRORS") / 100, number_in("GARBAGE") / 100
 SLOW, BUSY = number_in("SLOW") / 1000, number_in("BUSY")
 RECENT: collections.deque[float] = collections.deque(maxlen=int(BUSY) + 1)
 
@@ -47,7 +46,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, "slow\n")
         else:
             time.sleep(SLOW)
-            if random.random() < MUTE:
+            if random.random() < GARBAGE:
+                self.wfile.write(b"\0\r\n\r\n")
                 self.close_connection = True
                 return
             fails = is_busy() and random.random() < ERRORS
