@@ -247,8 +247,10 @@ class Metrics(Protocol):
     ) -> Mapping[datetime, float]:
         """The only metric, or what the expression makes of them, by period."""
 
-    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
-        """Raises `errors.CloudError` for what can not be asked: a period, a statistic, an expression; no permission."""
+    def try_out(self, queries: Sequence[Query] = (), expression: str | None = None) -> None:
+        """Raises `errors.CloudError` for what can not be asked: a period, a statistic, an expression; no permission. Without queries
+        the load balancer's own counts are tried.
+        """
 
     def places(self, green: str, blue: str) -> Mapping[str, str]:
         """`green`, `blue` and `load_balancer` as dimensions name them."""

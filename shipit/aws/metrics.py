@@ -66,9 +66,10 @@ class AwsMetrics:
             return self._read(queries, start, end)[queries[0].id]
         return self._read(queries, start, end, expression)[_result_id(queries)]
 
-    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
+    def try_out(self, queries: Sequence[Query] = (), expression: str | None = None) -> None:
         now = datetime.now(UTC)
-        self._read(queries, now - timedelta(seconds=self.period_seconds), now, expression)
+        own = [Query("a", NAMESPACE, "RequestCount", {"LoadBalancer": self._balancer}, "Sum")]
+        self._read(queries or own, now - timedelta(seconds=self.period_seconds), now, expression)
 
     def places(self, green: str, blue: str) -> Mapping[str, str]:
         return {"green": self._group(green), "blue": self._group(blue), "load_balancer": self._balancer}

@@ -10,7 +10,7 @@ from shipit.counts import Count, Minute
 from shipit.gate import Facts, Opinion
 from shipit.model import Mood
 from shipit.periods import ceiling
-from shipit.ports import Metrics, Query
+from shipit.ports import Metrics
 from shipit.release.analysis import BASELINE_MINUTES, Answer, Comparison, Finding, Rules
 
 # Requests and bad ones of a fleet by period, between two times.
@@ -64,8 +64,8 @@ class Compared:
         self._green, self._blue = Ledger(), Ledger()
 
     def check(self) -> None:
-        """Raises what CloudWatch says when it is asked for a metric: no permission, or a period that it does not take."""
-        self._metrics.try_out([Query("a", "AWS/ApplicationELB", "RequestCount", {}, "Sum")])
+        """Raises what is said when counts are asked for: no permission, or a period that is not taken."""
+        self._metrics.try_out()
 
     def judge(self, facts: Facts) -> Opinion:
         period = timedelta(seconds=self._metrics.period_seconds)

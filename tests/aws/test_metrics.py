@@ -123,3 +123,11 @@ def test_a_series_that_is_not_whole_is_not_used(place: Place, metrics: AwsMetric
     place.wire._register("cloudwatch", "after-call.{}.GetMetricData", spoil)
     with pytest.raises(CloudError, match=status):
         metrics.answered("green", AT, LATER)
+
+
+def test_what_can_be_asked_is_found_without_any_data(metrics: AwsMetrics) -> None:
+    metrics.try_out()
+    query = Query("m", "Shop", "Orders", {"TargetGroup": "{green}"}, "Sum")
+    metrics.try_out([query], "100 * m")
+    with pytest.raises(CloudError, match="reading metrics"):
+        metrics.try_out([query], "NO_SUCH(m)")

@@ -47,7 +47,7 @@ class FakeMetrics:
         self.asked.append((queries, expression))
         return {at: value for at, value in self.series.items() if start <= at < end}
 
-    def try_out(self, queries: Sequence[Query], expression: str | None = None) -> None:
+    def try_out(self, queries: Sequence[Query] = (), expression: str | None = None) -> None:
         self.asked.append((queries, expression))
         if self.refuses:
             raise self.refuses
