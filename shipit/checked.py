@@ -246,7 +246,8 @@ def _expected(detail: Any, section: type[BaseModel], named: bool) -> str:
         pattern = detail["ctx"]["pattern"]
         return f"expected {MEANINGS.get(pattern, f'what matches {pattern}')}"
     if kind == "string_type":
-        return 'expected text; put it in quotes: "…"'
+        is_several = isinstance(detail["input"], (Mapping, list))
+        return "expected one text" if is_several else 'expected text; put it in quotes: "…"'
     if kind in ("model_type", "model_attributes_type"):
         if detail["input"] is None:
             return "nothing stands below it; {} takes all defaults"

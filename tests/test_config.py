@@ -266,6 +266,7 @@ def test_all_complaints_are_shown_at_once(folder: Path) -> None:
         ),
         pytest.param("app: a\ngates: {probe: {home: {url: shop/}}}", "probe.home.url: expected a URL", id="no scheme"),
         pytest.param("app: a\ngates: {period_seconds: 45}", "gates.period_seconds: .*whole minutes", id="a period"),
+        pytest.param("app: a\nhooks: {before_bake: [a]}", "hooks.before_bake: expected one text", id="a list as text"),
         pytest.param("app: a\nhooks: {before_traffic: ''}", "hooks.before_traffic: ", id="a hook of nothing"),
     ],
 )

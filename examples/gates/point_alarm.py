@@ -20,11 +20,12 @@ def main(name: str) -> None:
     found = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     if not found:
         sys.exit(f"there is no metric alarm {name}: make it once, on any target group")
+    grouped = [one for one in found[0].get("Dimensions", ()) if one["Name"] == "TargetGroup"]
+    if not grouped:
+        sys.exit(f"alarm {name} is not on one metric of a target group")
     (group,) = boto3.client("elbv2").describe_target_groups(Names=[os.environ["SHIPIT_FLEET"]])["TargetGroups"]
     alarm = {key: value for key, value in found[0].items() if key not in SHOWN_ALONE and not key.startswith("State")}
-    for dimension in alarm["Dimensions"]:
-        if dimension["Name"] == "TargetGroup":
-            dimension["Value"] = group["TargetGroupArn"].rpartition(":")[2]
+    grouped[0]["Value"] = group["TargetGroupArn"].rpartition(":")[2]
     cloudwatch.put_metric_alarm(**alarm)
 
 
